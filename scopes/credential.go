@@ -1,0 +1,160 @@
+package scopes
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io"
+	"log/slog"
+	"strings"
+)
+
+// A generated credential is the prefix, 43 base62 characters of 256 random bits,
+// and 6 base62 characters of the CRC-32 (IEEE) of all that stands before them.
+const (
+	credentialPrefix   = "sgt_"
+	credentialRandom   = 43
+	credentialChecksum = 6
+	// CredentialLength is the length of a generated credential in bytes.
+	CredentialLength = len(credentialPrefix) + credentialRandom + credentialChecksum
+)
+
+const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+
+// Digest is the SHA-256 of a credential: what is stored and looked up. The zero
+// Digest is that of no credential.
+type Digest [sha256.Size]byte
+
+// DigestOf returns the digest of a credential as a client sent it. It does not
+// allocate.
+func DigestOf(credential string) Digest {
+	if len(credential) > MaxCredentialBytes {
+		return Digest{}
+	}
+	var buf [MaxCredentialBytes]byte
+	return sha256.Sum256(buf[:copy(buf[:], credential)])
+}
+
+// IsZero reports whether d is the digest of no credential.
+func (d Digest) IsZero() bool { return d == Digest{} }
+
+// String returns "sha256:" and 64 hexadecimal digits, as a scope file has it.
+func (d Digest) String() string { return "sha256:" + hex.EncodeToString(d[:]) }
+
+// ParseDigest is the inverse of [Digest.String]. Hexadecimal digits may be of
+// either case. The error says what was expected.
+func ParseDigest(s string) (Digest, error) {
+	var d Digest
+	digits, ok := strings.CutPrefix(s, "sha256:")
+	if !ok || len(digits) != 2*len(d) {
+		return Digest{}, errors.New(`expected "sha256:" and 64 hexadecimal digits`)
+	}
+	if _, err := hex.Decode(d[:], []byte(digits)); err != nil {
+		return Digest{}, errors.New(`expected "sha256:" and 64 hexadecimal digits`)
+	}
+	if d.IsZero() {
+		return Digest{}, errors.New("the all-zero digest belongs to no credential")
+	}
+	return d, nil
+}
+
+// Credential is the secret that a client sends. It redacts itself wherever it is
+// printed, logged or marshalled; only [Credential.Reveal] gives it away.
+type Credential struct{ secret string }
+
+// NewCredential makes a credential of 256 bits from random, such as
+// crypto/rand.Reader.
+func NewCredential(random io.Reader) (Credential, error) {
+	var seed [32]byte
+	if _, err := io.ReadFull(random, seed[:]); err != nil {
+		return Credential{}, fmt.Errorf("scopes: reading random bytes for a credential: %w", err)
+	}
+	secret := credentialPrefix + encodeBase62(seed[:], credentialRandom)
+	return Credential{secret + credentialSum(secret)}, nil
+}
+
+// ImportCredential takes over a credential that another system made: 16 to 512
+// bytes, printable ASCII without spaces, which is what fits into a header.
+func ImportCredential(secret string) (Credential, error) {
+	if len(secret) < MinCredentialBytes || len(secret) > MaxCredentialBytes {
+		return Credential{}, fmt.Errorf("scopes: a credential has %d to %d bytes, this one %d",
+			MinCredentialBytes, MaxCredentialBytes, len(secret))
+	}
+	for i := range len(secret) {
+		if secret[i] <= ' ' || secret[i] > '~' {
+			return Credential{}, fmt.Errorf("scopes: a credential is printable ASCII without spaces; byte %d is not", i+1)
+		}
+	}
+	return Credential{secret}, nil
+}
+
+// Reveal returns the secret itself. Whoever calls it hands it to the token's
+// owner, once, and to nobody else.
+func (c Credential) Reveal() string { return c.secret }
+
+// Digest returns what is stored of the credential.
+func (c Credential) Digest() Digest { return DigestOf(c.secret) }
+
+// LastFour returns the last four characters, which are stored so that people can
+// tell credentials apart.
+func (c Credential) LastFour() string {
+	if len(c.secret) < MinCredentialBytes {
+		return ""
+	}
+	return c.secret[len(c.secret)-4:]
+}
+
+const redacted = "[credential]"
+
+// String returns a fixed text without the secret.
+func (Credential) String() string { return redacted }
+
+// GoString returns a fixed text without the secret.
+func (Credential) GoString() string { return redacted }
+
+// Format writes a fixed text without the secret, whatever the verb.
+func (Credential) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, redacted) }
+
+// MarshalText returns a fixed text without the secret.
+func (Credential) MarshalText() ([]byte, error) { return []byte(redacted), nil }
+
+// LogValue returns a fixed text without the secret.
+func (Credential) LogValue() slog.Value { return slog.StringValue(redacted) }
+
+// WellFormed reports whether s looks like a generated credential and its checksum
+// holds, so that a mistyped one can be told from an unknown one.
+func WellFormed(s string) bool {
+	if len(s) != CredentialLength || !strings.HasPrefix(s, credentialPrefix) {
+		return false
+	}
+	body := s[:len(s)-credentialChecksum]
+	return s[len(body):] == credentialSum(body)
+}
+
+func credentialSum(body string) string {
+	sum := crc32.ChecksumIEEE([]byte(body))
+	return encodeBase62([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, credentialChecksum)
+}
+
+// encodeBase62 writes the big-endian number in src as exactly width digits,
+// padded with zeros. It overwrites src.
+func encodeBase62(src []byte, width int) string {
+	digits := make([]byte, width)
+	for i := width - 1; i >= 0; i-- {
+		remainder := 0
+		for j, b := range src {
+			n := remainder<<8 | int(b)
+			src[j] = byte(n / len(base62)) //nolint:gosec // remainder < 62, so n/62 < 256
+			remainder = n % len(base62)
+		}
+		digits[i] = base62[remainder]
+	}
+	return string(digits)
+}
+
+var (
+	_ fmt.Formatter  = Credential{}
+	_ slog.LogValuer = Credential{}
+)
