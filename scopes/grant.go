@@ -3,6 +3,7 @@ package scopes
 import (
 	"math"
 	"net/netip"
+	"slices"
 )
 
 // State is whether a token may be used.
@@ -29,8 +30,7 @@ type Grant struct {
 	Version string
 	// AccountIDs are the other names that an account parameter may have.
 	AccountIDs []string
-	// Expires is when the credential ends, in Unix seconds: the token's expiry,
-	// or 0 for never.
+	// Expires is when the token ends, in Unix seconds; 0 for never.
 	Expires int64
 	Sources []netip.Prefix // none means everywhere
 	Rules   []Rule
@@ -47,14 +47,77 @@ type Rule struct {
 	operations uint64
 }
 
+// everyOperation is the block of a rule for all that the API has.
 const everyOperation = math.MaxUint16
 
-// anyVersion is the version bit of an API without versions.
-const anyVersion = 1
+// verdict tells how far the rule comes in granting an operation of its API, by
+// its position: Allowed, or the reason why not.
+func (r *Rule) verdict(version uint64, method Methods, op int) Reason {
+	switch {
+	case r.versions&version == 0:
+		return VersionNotGranted
+	case !r.methods.Has(method):
+		return MethodNotGranted
+	case r.block != everyOperation && (int(r.block) != op>>6 || r.operations&(1<<(op&63)) == 0):
+		return OperationNotGranted
+	}
+	return Allowed
+}
 
-// Covers reports how far the rule grants operation op of api in the versions of
-// the one-bit set version by the one-bit set method.
-func (r *Rule) grantsOperation(op int) bool {
-	return r.block == everyOperation ||
-		int(r.block) == op>>6 && r.operations&(1<<(op&63)) != 0
+// Rules appends the compiled scopes of a token to dst. What the catalog does not
+// have grants nothing and is returned in missing, in words, such as "version v3
+// of API orders".
+func (c *Catalog) Rules(dst []Rule, t *Token) (rules []Rule, missing []string) {
+	for i := range t.Scopes {
+		dst, missing = c.appendRules(dst, missing, &t.Scopes[i])
+	}
+	return dst, missing
+}
+
+func (c *Catalog) appendRules(dst []Rule, missing []string, s *Scope) ([]Rule, []string) {
+	index, ok := c.byName[s.API]
+	if !ok {
+		return dst, append(missing, "API "+s.API)
+	}
+	api := &c.apis[index]
+	rule := Rule{api: api.index, block: everyOperation, methods: s.Methods.WithHead()}
+	if len(api.Versions) == 0 && len(s.Versions) == 0 {
+		rule.versions = 1 // the one bit that stands for "no version"
+	}
+	for _, v := range s.Versions {
+		if i := slices.Index(api.Versions, v); i >= 0 {
+			rule.versions |= 1 << i
+		} else {
+			missing = append(missing, "version "+v+" of API "+s.API)
+		}
+	}
+	if rule.versions == 0 {
+		return dst, missing
+	}
+	if len(s.Operations) == 0 {
+		return append(dst, rule), missing
+	}
+	return api.appendBlocks(dst, missing, rule, s.Operations)
+}
+
+// appendBlocks appends the rule once for each block of 64 operations that the
+// named ones fall into.
+func (a *compiledAPI) appendBlocks(dst []Rule, missing []string, rule Rule, operations []string) ([]Rule, []string) {
+	first := len(dst)
+	for _, name := range operations {
+		op, ok := a.opIndex[name]
+		if !ok {
+			missing = append(missing, "operation "+name+" of API "+a.Name)
+			continue
+		}
+		block := uint16(op >> 6) //nolint:gosec // bounded by MaxOperations
+		at := slices.IndexFunc(dst[first:], func(r Rule) bool { return r.block == block })
+		if at < 0 {
+			at = len(dst) - first
+			rule.block, rule.operations = block, 0
+			dst = append(dst, rule)
+		}
+		dst[first+at].operations |= 1 << (op & 63)
+	}
+	return dst, missing
 }

@@ -112,7 +112,10 @@ func parseSegment(text string, at int) (Segment, error) {
 			return Segment{}, &TemplateError{at + i, "a path has no query and no fragment"}
 		}
 	}
-	if flaw := literalFlaw(text); flaw != "" {
+	if len(text) > maxLiteral {
+		return Segment{}, &TemplateError{at, fmt.Sprintf("a segment has at most %d bytes", maxLiteral)}
+	}
+	if flaw := flawOf([]byte(text)); flaw != "" {
 		return Segment{}, &TemplateError{at, fmt.Sprintf("no request can match the segment %q: %s", text, flaw)}
 	}
 	return Segment{Kind: Literal, Text: text}, nil

@@ -1,0 +1,236 @@
+package scopes
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// Request is what a decision rests on. Nothing else of a request counts.
+type Request struct {
+	Method string
+	// Target is the raw target in origin-form, path and query, as it is sent
+	// upstream (RFC 9112, section 3.2.1).
+	Target string
+	Host   string // with or without a port
+	// Header has canonical names; only the headers that an API's version_from
+	// names are looked at.
+	Header map[string][]string
+	Source netip.Addr // the client's address; the zero Addr is in no source
+	Now    time.Time
+}
+
+// Decision is allow, or deny with exactly one reason. The zero Decision denies.
+type Decision struct {
+	Reason Reason
+	// API and Operation are nil until the request's target has named them. They
+	// must not be modified.
+	API       *API
+	Operation *Operation
+	// Version is one of the API's versions; "" until it is known, or if the API
+	// has none.
+	Version string
+	// SetHeader is the header in which the upstream is to be told Version,
+	// because the request did not state it; "" for none.
+	SetHeader string
+}
+
+// Allowed reports whether the request is to be forwarded.
+func (d *Decision) Allowed() bool { return d.Reason == Allowed }
+
+// View is the part of a catalog that one site serves. It is immutable and safe
+// for concurrent use.
+type View struct {
+	catalog *Catalog
+	router  *node
+	slashes bool // some API allows encoded slashes
+}
+
+// Decide decides on a request that was sent with the credential of g, or without
+// one. It takes no lock, does no I/O, and does not allocate unless the version
+// is percent-encoded. The grant must have been compiled against the view's
+// catalog.
+func (v *View) Decide(r *Request, g *Grant) Decision {
+	e := evaluation{view: v, request: r, grant: g}
+	for c := firstCheck; c < numChecks; c++ {
+		if reason := e.check(c); reason != Allowed {
+			e.decision.Reason = reason
+			return e.decision
+		}
+	}
+	e.decision.Reason = Allowed
+	return e.decision
+}
+
+// Catalog returns the catalog that v is a part of.
+func (v *View) Catalog() *Catalog { return v.catalog }
+
+// check is one step of an evaluation. The order is that of the reasons.
+type check uint8
+
+const (
+	checkTarget check = iota
+	checkCredential
+	checkState
+	checkExpiry
+	checkSource
+	checkOperation
+	checkVersion
+	checkAccount
+	checkScopes
+	numChecks
+	firstCheck = checkTarget
+)
+
+// evaluation is one run through the checks.
+type evaluation struct {
+	view     *View
+	request  *Request
+	grant    *Grant
+	decision Decision
+
+	target     target
+	flaw       string // what is wrong with the target
+	leaf       *leaf
+	method     Methods
+	methodOnly bool // leaf matches but for its method
+	version    int  // position in the API's versions
+}
+
+// check runs one check and returns Allowed if it passes.
+func (e *evaluation) check(c check) Reason {
+	switch c {
+	case checkTarget:
+		return e.readTarget()
+	case checkCredential:
+		return e.credential()
+	case checkState:
+		return unless(e.grant.State == Active, Inactive)
+	case checkExpiry:
+		return unless(e.grant.Expires == 0 || e.request.Now.Unix() < e.grant.Expires, Expired)
+	case checkSource:
+		return unless(e.fromSource(), SourceNotAllowed)
+	case checkOperation:
+		return e.operation()
+	case checkVersion:
+		return e.resolve()
+	case checkAccount:
+		return unless(e.ownAccount(), AccountMismatch)
+	case checkScopes:
+		return e.scopes()
+	}
+	return MalformedRequest
+}
+
+// unless returns Allowed if ok, else the reason.
+func unless(ok bool, reason Reason) Reason {
+	if ok {
+		return Allowed
+	}
+	return reason
+}
+
+// readTarget parses the target. One with an encoded slash stands only if the API
+// that it leads to allows that, so for those the API is looked up right here.
+func (e *evaluation) readTarget() Reason {
+	e.target, e.flaw = parseTarget(e.request.Target, e.view.slashes)
+	if e.flaw != "" {
+		return MalformedRequest
+	}
+	if e.target.slashes {
+		if e.operation() != Allowed || !e.leaf.api.EncodedSlash {
+			e.flaw = "the path has an encoded slash, which no API here allows at this place"
+			e.decision = Decision{}
+			return MalformedRequest
+		}
+	}
+	return Allowed
+}
+
+func (e *evaluation) credential() Reason {
+	switch e.grant.State {
+	case Deactivated, Active:
+		return Allowed
+	case Anonymous:
+		return NoCredential
+	case Unknown:
+	}
+	return UnknownToken
+}
+
+func (e *evaluation) fromSource() bool {
+	if len(e.grant.Sources) == 0 {
+		return true
+	}
+	source := e.request.Source.Unmap()
+	return slices.ContainsFunc(e.grant.Sources, func(p netip.Prefix) bool { return p.Contains(source) })
+}
+
+// operation finds the operation. A path that only lacks the method names its API
+// too; the reason for it comes last, in scopes.
+func (e *evaluation) operation() Reason {
+	e.method = MethodOf(e.request.Method)
+	s := search{host: e.request.Host, method: e.method}
+	s.find(e.view.router, e.target.path[1:])
+	e.leaf, e.methodOnly = s.found, false
+	if e.leaf == nil {
+		if e.leaf = s.near; e.leaf == nil {
+			return NoAPI
+		}
+		e.methodOnly = true
+	}
+	e.decision.API = &e.leaf.api.API
+	if !e.methodOnly {
+		e.decision.Operation = &e.leaf.api.Operations[e.leaf.op]
+	}
+	return Allowed
+}
+
+func (e *evaluation) resolve() Reason {
+	index, header, reason := resolveVersion(e.request, &e.target, e.leaf, e.grant)
+	if reason != Allowed {
+		return reason
+	}
+	e.version = index
+	e.decision.SetHeader = header
+	if versions := e.leaf.api.Versions; len(versions) > 0 {
+		e.decision.Version = versions[index]
+	}
+	return Allowed
+}
+
+func (e *evaluation) ownAccount() bool {
+	if e.leaf.account < 0 {
+		return true
+	}
+	account := unescape(e.target.segment(e.leaf.account))
+	return account == e.grant.Account || slices.Contains(e.grant.AccountIDs, account)
+}
+
+// scopes looks for a rule that grants what was asked for, and else tells how far
+// the best one came.
+func (e *evaluation) scopes() Reason {
+	reason := e.bestRule()
+	if e.methodOnly && (reason == Allowed || reason == OperationNotGranted) {
+		return MethodNotGranted
+	}
+	return reason
+}
+
+func (e *evaluation) bestRule() Reason {
+	if e.grant.Access != ScopedAccess {
+		return unless(e.grant.Access.Methods().Has(e.method), MethodNotGranted)
+	}
+	reason := APINotGranted
+	for i := range e.grant.Rules {
+		rule := &e.grant.Rules[i]
+		if rule.api != e.leaf.api.index {
+			continue
+		}
+		reason = max(reason, rule.verdict(1<<e.version, e.method, e.leaf.op))
+		if reason == Allowed {
+			break
+		}
+	}
+	return reason
+}

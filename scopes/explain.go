@@ -1,0 +1,190 @@
+package scopes
+
+import (
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+)
+
+// Step is one check of a decision, as [View.Explain] tells it.
+type Step struct {
+	Check  string `json:"check"`  // such as "operation"
+	Passed bool   `json:"passed"` // whether the request passed it
+	Detail string `json:"detail"` // what was found and compared, in words
+}
+
+var checkNames = [numChecks]string{
+	"target", "credential", "state", "expiry", "source", "operation", "version", "account", "scopes",
+}
+
+// Explain decides as [View.Decide] does and tells every step. The decision is
+// that of the first check that fails; those after it that do not depend on it
+// are told too, so that one sees what else would be missing.
+func (v *View) Explain(r *Request, g *Grant) (Decision, []Step) {
+	e := evaluation{view: v, request: r, grant: g}
+	var steps []Step
+	verdict := Allowed
+	for c := firstCheck; c < numChecks; c++ {
+		reason := e.check(c)
+		steps = append(steps, Step{checkNames[c], reason == Allowed, e.tell(c, reason)})
+		if verdict == Allowed {
+			verdict = reason
+		}
+		if reason != Allowed && (c == checkTarget || c == checkOperation || c == checkVersion) {
+			break
+		}
+		if c == checkAccount && e.grant.State <= Anonymous {
+			break // nobody's scopes: there is nothing to compare
+		}
+	}
+	d := e.decision
+	d.Reason = verdict
+	return d, steps
+}
+
+// tell says in words what a check compared.
+func (e *evaluation) tell(c check, reason Reason) string {
+	switch c {
+	case checkTarget:
+		return e.tellTarget()
+	case checkCredential:
+		return e.tellCredential()
+	case checkState:
+		if e.grant.State == Active {
+			return "the token is active"
+		}
+		return "the token is not active"
+	case checkExpiry:
+		return e.tellExpiry()
+	case checkSource:
+		return e.tellSource()
+	case checkOperation:
+		return e.tellOperation()
+	case checkVersion:
+		return e.tellVersion(reason)
+	case checkAccount:
+		return e.tellAccount()
+	case checkScopes:
+		return e.tellScopes(reason)
+	}
+	return ""
+}
+
+func (e *evaluation) tellTarget() string {
+	if e.flaw != "" {
+		return e.flaw
+	}
+	return fmt.Sprintf("%q reads the same for every parser", e.request.Target)
+}
+
+func (e *evaluation) tellCredential() string {
+	switch e.grant.State {
+	case Deactivated, Active:
+		return fmt.Sprintf("token %s/%s (%s)", e.grant.Account, e.grant.Name, e.grant.ID)
+	case Anonymous:
+		return "no credential was sent"
+	case Unknown:
+	}
+	return "no token has this credential"
+}
+
+func (e *evaluation) tellExpiry() string {
+	if e.grant.Expires == 0 {
+		return "the token does not expire"
+	}
+	end := time.Unix(e.grant.Expires, 0).UTC().Format(time.RFC3339)
+	return fmt.Sprintf("the token expires at %s, and it is %s", end, e.request.Now.UTC().Format(time.RFC3339))
+}
+
+func (e *evaluation) tellSource() string {
+	if len(e.grant.Sources) == 0 {
+		return "the token may be used from everywhere"
+	}
+	source := "an unknown address"
+	if e.request.Source.IsValid() {
+		source = e.request.Source.String()
+	}
+	return fmt.Sprintf("the token may be used from %s; the request comes from %s", joinPrefixes(e.grant.Sources), source)
+}
+
+func (e *evaluation) tellOperation() string {
+	if e.leaf == nil {
+		return fmt.Sprintf("no API served here has an operation for %s on host %q", e.target.path, e.request.Host)
+	}
+	op := e.leaf.api.Operations[e.leaf.op]
+	if e.methodOnly {
+		return fmt.Sprintf("API %s has %s at this path, but not for %s", e.leaf.api.Name, op.Path, e.request.Method)
+	}
+	return fmt.Sprintf("API %s, operation %s: %s %s", e.leaf.api.Name, op.Name, op.Methods, op.Path)
+}
+
+func (e *evaluation) tellVersion(reason Reason) string {
+	api := e.leaf.api
+	has := "the API has " + quoteAll(api.Versions)
+	switch {
+	case reason == VersionConflict:
+		return "the request states its version twice, or in a way that parsers read differently; " + has
+	case reason == VersionUnknown:
+		if stated := readVersion(e.request, &e.target, e.leaf); stated.stated {
+			return fmt.Sprintf("the request states version %q; %s", stated.value, has)
+		}
+		return "the request states no version and none can be filled in; " + has
+	case len(api.Versions) == 0:
+		return "the API has no versions"
+	case e.decision.SetHeader != "":
+		return fmt.Sprintf("version %q, filled in and told to the upstream in %s", e.decision.Version, e.decision.SetHeader)
+	}
+	return fmt.Sprintf("version %q", e.decision.Version)
+}
+
+func (e *evaluation) tellAccount() string {
+	if e.leaf.account < 0 {
+		return "the path names no account"
+	}
+	account := unescape(e.target.segment(e.leaf.account))
+	if e.grant.Account == "" {
+		return fmt.Sprintf("the path names account %q, and there is no token to compare it with", account)
+	}
+	own := append([]string{e.grant.Account}, e.grant.AccountIDs...)
+	return fmt.Sprintf("the path names account %q; the token's account is %s", account, quoteAll(own))
+}
+
+func (e *evaluation) tellScopes(reason Reason) string {
+	if e.grant.Access != ScopedAccess {
+		return fmt.Sprintf("a legacy token with access %s to every API", e.grant.Access)
+	}
+	switch reason {
+	case Allowed:
+		return "a scope grants API, version, method and operation"
+	case APINotGranted:
+		return "no scope names API " + e.leaf.api.Name
+	case VersionNotGranted:
+		return fmt.Sprintf("no scope for API %s has version %q", e.leaf.api.Name, e.decision.Version)
+	case MethodNotGranted:
+		return fmt.Sprintf("no scope for this API and version has method %s here", e.request.Method)
+	case OperationNotGranted:
+		return fmt.Sprintf("no scope for this API, version and method has operation %s", e.decision.Operation.Name)
+	default:
+		return reason.String()
+	}
+}
+
+func quoteAll(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = fmt.Sprintf("%q", n)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+func joinPrefixes(prefixes []netip.Prefix) string {
+	words := make([]string, len(prefixes))
+	for i, p := range prefixes {
+		words[i] = p.String()
+	}
+	return strings.Join(words, ", ")
+}

@@ -1,0 +1,263 @@
+package scopes
+
+import (
+	"slices"
+	"strings"
+)
+
+// node is one segment's worth of all templates: a trie. Each node is reached by
+// one way only, so a lookup visits none twice, whatever the path.
+type node struct {
+	literals  map[string]*node
+	folded    map[string]*node // literals of APIs that fold case, in lower case
+	parameter *node
+	ends      []leaf // operations whose template ends here
+	slashEnds []leaf // and in a slash
+	rests     []leaf // and in a segment "**"
+}
+
+// leaf is an operation at the end of its template.
+type leaf struct {
+	api      *compiledAPI
+	op       int
+	methods  Methods // HEAD included where GET is: HEAD falls to GET
+	declared Methods
+	// Positions of the segments {version} and the account parameter, or -1.
+	version, account int
+}
+
+// maxLiteral bounds the length of a literal segment in bytes, so that a decoded
+// segment to look up fits on the stack.
+const maxLiteral = 255
+
+// add puts an operation into the trie and returns what it collides with.
+func (n *node) add(api *compiledAPI, op int) Conflicts {
+	template := api.templates[op]
+	at := n
+	for _, s := range template.Segments {
+		at = at.child(s, api.FoldCase)
+	}
+	declared := api.Operations[op].Methods
+	l := leaf{
+		api: api, op: op, methods: declared.WithHead(), declared: declared,
+		version: template.parameter(VersionParameter), account: -1,
+	}
+	if api.AccountParam != "" {
+		l.account = template.parameter(api.AccountParam)
+	}
+	ends := at.endsOf(template)
+	var conflicts Conflicts
+	for i := range *ends {
+		if both := (*ends)[i].collides(&l); both != 0 {
+			conflicts = append(conflicts, Conflict{(*ends)[i].ref(), l.ref(), both, template.String()})
+		}
+	}
+	// APIs with hosts come before those without; else the order is the file's.
+	*ends = append(*ends, l)
+	slices.SortStableFunc(*ends, func(a, b leaf) int { return b.hostRank() - a.hostRank() })
+	return conflicts
+}
+
+// child returns the node below n for a segment, made if need be. A final "**" is
+// no node of its own: it ends at its parent.
+func (n *node) child(s Segment, fold bool) *node {
+	switch {
+	case s.Kind == Rest:
+		return n
+	case s.Kind == Parameter:
+		if n.parameter == nil {
+			n.parameter = new(node)
+		}
+		return n.parameter
+	case fold:
+		return childOf(&n.folded, string(appendLower(nil, s.Text)))
+	}
+	return childOf(&n.literals, s.Text)
+}
+
+func childOf(children *map[string]*node, key string) *node {
+	if *children == nil {
+		*children = make(map[string]*node)
+	}
+	c := (*children)[key]
+	if c == nil {
+		c = new(node)
+		(*children)[key] = c
+	}
+	return c
+}
+
+func (n *node) endsOf(t Template) *[]leaf {
+	switch {
+	case t.hasRest():
+		return &n.rests
+	case t.Slash:
+		return &n.slashEnds
+	}
+	return &n.ends
+}
+
+func (l *leaf) ref() OperationRef { return OperationRef{l.api.Name, l.api.Operations[l.op].Name} }
+
+func (l *leaf) hostRank() int { return min(len(l.api.Hosts), 1) }
+
+// collides returns the methods that two operations at the same end share, if a
+// host is served by both and neither is the more specific one.
+func (l *leaf) collides(other *leaf) Methods {
+	if l.hostRank() != other.hostRank() {
+		return 0
+	}
+	if l.hostRank() == 1 && !slices.ContainsFunc(l.api.Hosts, func(h string) bool { return other.api.servesAny(h) }) {
+		return 0
+	}
+	return l.declared & other.declared
+}
+
+// servesAny reports whether host, with or without a port, overlaps the API's hosts.
+func (a *compiledAPI) servesAny(host string) bool {
+	return slices.ContainsFunc(a.Hosts, func(h string) bool {
+		return h == host || !hasPort(h) && h == withoutPort(host) || !hasPort(host) && withoutPort(h) == host
+	})
+}
+
+// serves reports whether the leaf's API exists on the host of a request.
+func (l *leaf) serves(host string) bool {
+	if len(l.api.Hosts) == 0 {
+		return true
+	}
+	bare := withoutPort(host)
+	for _, h := range l.api.Hosts {
+		if equalFold(h, bare) || hasPort(h) && equalFold(h, host) {
+			return true
+		}
+	}
+	return false
+}
+
+// search is one lookup: what is looked for, and the best that was found.
+type search struct {
+	host   string
+	method Methods
+	found  *leaf // the most specific that matches host, path and method
+	near   *leaf // the most specific that matches host and path
+}
+
+// find walks the trie along path, which starts after a slash, in the order of
+// precedence, and reports whether it found a leaf that matches wholly.
+func (s *search) find(n *node, path string) bool {
+	segment, rest, more := strings.Cut(path, "/")
+	switch {
+	case segment == "" && !more: // a trailing slash
+		if s.choose(n.slashEnds) {
+			return true
+		}
+	case s.findLiteral(n, segment, rest, more):
+		return true
+	case n.parameter != nil && s.descend(n.parameter, rest, more):
+		return true
+	}
+	return s.choose(n.rests)
+}
+
+// descend goes on below n, or ends there if the path does.
+func (s *search) descend(n *node, rest string, more bool) bool {
+	if more {
+		return s.find(n, rest)
+	}
+	return s.choose(n.ends) || s.choose(n.rests)
+}
+
+func (s *search) findLiteral(n *node, segment, rest string, more bool) bool {
+	if n.literals == nil && n.folded == nil {
+		return false
+	}
+	if strings.IndexByte(segment, '%') < 0 {
+		if child := n.literals[segment]; child != nil && s.descend(child, rest, more) {
+			return true
+		}
+		return n.folded != nil && s.findFolded(n, segment, rest, more)
+	}
+	var buf [maxLiteral]byte
+	decoded, ok := unescapeInto(buf[:0], segment)
+	if !ok {
+		return false // an encoded slash, or longer than any literal
+	}
+	if child := n.literals[string(decoded)]; child != nil && s.descend(child, rest, more) {
+		return true
+	}
+	return n.folded != nil && s.findFolded(n, string(decoded), rest, more)
+}
+
+func (s *search) findFolded(n *node, segment, rest string, more bool) bool {
+	if len(segment) > maxLiteral {
+		return false
+	}
+	var buf [maxLiteral]byte
+	child := n.folded[string(appendLower(buf[:0], segment))]
+	return child != nil && s.descend(child, rest, more)
+}
+
+// choose takes the first of the leaves that matches host and method. An
+// operation that declares HEAD comes before one whose GET it would fall to.
+func (s *search) choose(leaves []leaf) bool {
+	var fallback *leaf
+	for i := range leaves {
+		l := &leaves[i]
+		if !l.serves(s.host) {
+			continue
+		}
+		if fallback != nil && l.hostRank() < fallback.hostRank() {
+			break
+		}
+		if l.declared.Has(s.method) {
+			s.found = l
+			return true
+		}
+		if fallback == nil && l.methods.Has(s.method) {
+			fallback = l
+		}
+		if s.near == nil {
+			s.near = l
+		}
+	}
+	s.found = fallback
+	return fallback != nil
+}
+
+func hasPort(host string) bool { return withoutPort(host) != host }
+
+// withoutPort cuts the port off a host, if it has one: "[::1]:80" becomes "[::1]".
+func withoutPort(host string) string {
+	colon := strings.LastIndexByte(host, ':')
+	if colon < 0 || strings.IndexByte(host[colon:], ']') >= 0 {
+		return host
+	}
+	return host[:colon]
+}
+
+// equalFold compares ASCII without regard to case.
+func equalFold(a, b string) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range len(a) {
+		if lowerASCII(a[i]) != lowerASCII(b[i]) {
+			return false
+		}
+	}
+	return true
+}
+
+func appendLower(dst []byte, s string) []byte {
+	for i := range len(s) {
+		dst = append(dst, lowerASCII(s[i]))
+	}
+	return dst
+}
+
+func lowerASCII(c byte) byte {
+	if 'A' <= c && c <= 'Z' {
+		return c + ('a' - 'A')
+	}
+	return c
+}

@@ -1,0 +1,242 @@
+package scopes
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// target is the target of a request in origin-form (RFC 9112, section 3.2.1),
+// found to be one that no two parsers read differently.
+type target struct {
+	path    string // raw, as it goes upstream
+	query   string // raw, after the "?"
+	slashes bool   // some segment holds an encoded slash
+}
+
+// parseTarget checks a raw target. What is wrong with it comes back as a text
+// for people, "" if nothing is. An encoded slash passes here only if
+// slashesAllowed; whether the API allows it is known later.
+func parseTarget(raw string, slashesAllowed bool) (target, string) {
+	path, query, _ := strings.Cut(raw, "?")
+	t := target{path: path, query: query}
+	if !strings.HasPrefix(path, "/") {
+		return t, `the target does not start with "/"`
+	}
+	for i := range len(query) {
+		if c := query[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return t, "the query has a space, a control character or #"
+		}
+	}
+	for rest, more := path[1:], true; more; {
+		var segment string
+		segment, rest, more = strings.Cut(rest, "/")
+		if segment == "" && more {
+			return t, "the path has an empty segment"
+		}
+		slash, flaw := checkSegment(segment, slashesAllowed)
+		if flaw != "" {
+			return t, flaw
+		}
+		t.slashes = t.slashes || slash
+	}
+	return t, ""
+}
+
+// pathBytes are the bytes that may stand for themselves in a segment: those of
+// RFC 3986, section 3.3, without ";", and "[" and "]", which Go passes on as they
+// are. The percent sign is looked at apart.
+var pathBytes = func() (ok [256]bool) {
+	for c := range 256 {
+		ok[c] = isAlphanumeric(byte(c)) || c < utf8.RuneSelf && strings.IndexByte("-._~!$&'()*+,=:@[]", byte(c)) >= 0
+	}
+	return ok
+}()
+
+// checkSegment checks one raw segment and reports whether it holds an encoded slash.
+func checkSegment(segment string, slashesAllowed bool) (slash bool, flaw string) {
+	escaped := false
+	for i := range len(segment) {
+		if c := segment[i]; c == '%' {
+			escaped = true
+		} else if !pathBytes[c] {
+			return false, rawFlaw(c)
+		}
+	}
+	if !escaped {
+		return false, dotFlaw(segment)
+	}
+	return checkEscaped(segment, slashesAllowed)
+}
+
+// checkEscaped checks a segment with percent-escapes: each by itself, then the
+// segment decoded once, then what would come of decoding it more often.
+func checkEscaped(segment string, slashesAllowed bool) (slash bool, flaw string) {
+	decoded := make([]byte, 0, maxLiteral) // on the stack, unless the segment is longer
+	for i := 0; i < len(segment); i++ {
+		c := segment[i]
+		if c == '%' {
+			var ok bool
+			if c, ok = unhex(segment[i+1:]); !ok {
+				return false, "the path has a percent sign that begins no escape"
+			}
+			if c == '/' && slashesAllowed {
+				slash = true
+			} else if refusedEscape(c) {
+				return false, "the path has an escape of / \\ . ; or of a control character"
+			}
+			i += 2
+		}
+		decoded = append(decoded, c)
+	}
+	if slash {
+		for part := range strings.SplitSeq(string(decoded), "/") {
+			if part == "" {
+				return slash, "the path would have an empty segment if its encoded slash were decoded"
+			}
+			if flaw := dotFlaw(part); flaw != "" {
+				return slash, flaw
+			}
+		}
+	}
+	if flaw := flawOf(decoded); flaw != "" {
+		return slash, flaw
+	}
+	if hidesEscape(decoded) {
+		return slash, "the path has a doubly encoded / \\ . ; or control character"
+	}
+	return slash, ""
+}
+
+// refusedEscape reports whether an escape of c is refused wherever it stands.
+func refusedEscape(c byte) bool {
+	return c == '/' || c == '\\' || c == '.' || c == ';' || c < ' ' || c == 0x7f
+}
+
+// hidesEscape reports whether decoding a segment once more, or more often still,
+// meets an escape that is refused. It overwrites decoded.
+func hidesEscape(decoded []byte) bool {
+	for {
+		n, found := 0, false
+		for i := 0; i < len(decoded); i++ {
+			c := decoded[i]
+			if c == '%' {
+				if inner, ok := unhex(string(decoded[i+1:min(i+3, len(decoded))])); ok {
+					if refusedEscape(inner) {
+						return true
+					}
+					c, found = inner, true
+					i += 2
+				}
+			}
+			decoded[n] = c
+			n++
+		}
+		if !found {
+			return false
+		}
+		decoded = decoded[:n]
+	}
+}
+
+// flawOf says why a decoded segment is refused; "" if it is not.
+func flawOf(decoded []byte) string {
+	if !utf8.Valid(decoded) {
+		return "the path is not UTF-8 when decoded"
+	}
+	for _, r := range string(decoded) { // does not allocate
+		switch {
+		case r == '\\' || r == ';':
+			return `the path has a "\" or ";"`
+		case unicode.IsControl(r):
+			return "the path has a control character"
+		case r == '\uFF0E' || r == '\uFF0F' || r == '\uFF3C':
+			return "the path has a full-width dot, slash or backslash"
+		}
+	}
+	return dotFlaw(string(decoded))
+}
+
+func dotFlaw(segment string) string {
+	if segment == "." || segment == ".." {
+		return `the path has a segment "." or ".."`
+	}
+	return ""
+}
+
+func rawFlaw(c byte) string {
+	switch c {
+	case ';', '\\':
+		return `the path has a "\" or ";"`
+	case '#':
+		return "the target has a fragment"
+	}
+	return "the path has a character that must be percent-encoded (RFC 3986, section 3.3)"
+}
+
+// unhex reads the two hexadecimal digits that s starts with.
+func unhex(s string) (byte, bool) {
+	if len(s) < 2 {
+		return 0, false
+	}
+	high, ok1 := hexDigit(s[0])
+	low, ok2 := hexDigit(s[1])
+	return high<<4 | low, ok1 && ok2
+}
+
+func hexDigit(c byte) (byte, bool) {
+	switch {
+	case '0' <= c && c <= '9':
+		return c - '0', true
+	case 'a' <= c && c <= 'f':
+		return c - 'a' + 10, true
+	case 'A' <= c && c <= 'F':
+		return c - 'A' + 10, true
+	}
+	return 0, false
+}
+
+// unescapeInto appends the segment decoded once to dst. It reports false if the
+// result has a slash or is longer than dst's capacity.
+func unescapeInto(dst []byte, segment string) ([]byte, bool) {
+	for i := 0; i < len(segment); i++ {
+		c := segment[i]
+		if c == '%' {
+			c, _ = unhex(segment[i+1:])
+			i += 2
+		}
+		if c == '/' || len(dst) == cap(dst) {
+			return dst, false
+		}
+		dst = append(dst, c)
+	}
+	return dst, true
+}
+
+// unescape decodes a segment that parseTarget has passed. It allocates only if
+// the segment has escapes.
+func unescape(segment string) string {
+	if strings.IndexByte(segment, '%') < 0 {
+		return segment
+	}
+	decoded := make([]byte, 0, len(segment))
+	for i := 0; i < len(segment); i++ {
+		c := segment[i]
+		if c == '%' {
+			c, _ = unhex(segment[i+1:])
+			i += 2
+		}
+		decoded = append(decoded, c)
+	}
+	return string(decoded)
+}
+
+// segment returns the raw segment at a position of the path, counted from 0.
+func (t *target) segment(position int) string {
+	rest := t.path[1:]
+	for range position {
+		_, rest, _ = strings.Cut(rest, "/")
+	}
+	segment, _, _ := strings.Cut(rest, "/")
+	return segment
+}
