@@ -1,0 +1,81 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"runtime"
+	"slices"
+	"text/tabwriter"
+)
+
+// report prints the conditions, the table, and what it comes to.
+func (t *track) report(ctx context.Context, w io.Writer) error {
+	t.reportConditions(ctx, w)
+	if err := reportTable(w, t.lanes); err != nil {
+		return err
+	}
+	reportConclusions(w, t.lanes)
+	return nil
+}
+
+func (t *track) reportConditions(ctx context.Context, w io.Writer) {
+	fmt.Fprintf(w, "Caddy %s\n%s\n%s\n%s\n", version(ctx, t.caddy, "version"),
+		version(ctx, "nginx", "-v"), version(ctx, "haproxy", "-v"), version(ctx, "wrk", "-v"))
+	fmt.Fprintf(w, "%d CPUs, %s/%s", runtime.NumCPU(), runtime.GOOS, runtime.GOARCH)
+	if t.pin {
+		fmt.Fprintf(w, "; gateway on CPU %s, load generator and upstream on %s", t.gatewayCPUs, t.loadCPUs)
+	}
+	fmt.Fprintf(w, "\n%d tokens, %d of them sent at random; %d connections; body of %d bytes; %d rounds of %s a lane\n\n",
+		t.tokens, t.sent, t.conns, t.size, t.rounds, t.duration)
+}
+
+// reportTable prints a line for each lane. Ratios are to the reference in the same round.
+func reportTable(w io.Writer, lanes []*lane) error {
+	reference := find(lanes, referenceLane)
+	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprintln(table, "\treq/s\tp50 µs\tp99 µs\tCPU µs/req\tmin–max\treq/s ratio\tCPU ratio\tquartiles\tmin–max\t")
+	for _, l := range lanes {
+		cpu, ratio := spreadOf(l.values(cpuOf)), spreadOf(l.ratios(reference, cpuOf))
+		fmt.Fprintf(table, "%s\t%.0f\t%.0f\t%.0f\t%.1f\t%.1f–%.1f\t%.2f\t%.3f\t%.3f–%.3f\t%.3f–%.3f\t\n", l.name,
+			spreadOf(l.values(rateOf)).median, spreadOf(l.values(p50Of)).median, spreadOf(l.values(p99Of)).median,
+			cpu.median, cpu.min, cpu.max, spreadOf(l.ratios(reference, rateOf)).median,
+			ratio.median, ratio.lower, ratio.upper, ratio.min, ratio.max)
+	}
+	return table.Flush()
+}
+
+// reportConclusions says in words what the table says of Scopegate, for the lanes that were measured.
+func reportConclusions(w io.Writer, lanes []*lane) {
+	reference := find(lanes, referenceLane)
+	percent := func(ratio float64) float64 { return (ratio - 1) * 100 }
+	fmt.Fprintln(w, "\nCPU per request, against plain Caddy in the same round; medians, with the quartiles of the rounds:")
+	if l := find(lanes, controlLane); l != nil {
+		r := spreadOf(l.ratios(reference, cpuOf))
+		fmt.Fprintf(w, "  plain Caddy again     %+.1f %% (%+.1f to %+.1f): what a difference of nothing looks like\n",
+			percent(r.median), percent(r.lower), percent(r.upper))
+	}
+	if l := find(lanes, allowedLane); l != nil {
+		r := spreadOf(l.ratios(reference, cpuOf))
+		fmt.Fprintf(w, "  authorization adds    %+.1f %% (%+.1f to %+.1f)\n", percent(r.median), percent(r.lower), percent(r.upper))
+	}
+	if l := find(lanes, deniedLane); l != nil {
+		r := spreadOf(l.ratios(reference, cpuOf))
+		fmt.Fprintf(w, "  a denial costs        %.2f (%.2f to %.2f) of what plain Caddy spends on an allowed request\n",
+			r.median, r.lower, r.upper)
+	}
+}
+
+// find returns the named lane, or nil if it was not measured.
+func find(lanes []*lane, name string) *lane {
+	i := slices.IndexFunc(lanes, func(l *lane) bool { return l.name == name })
+	if i < 0 {
+		return nil
+	}
+	return lanes[i]
+}
+
+func rateOf(s sample) float64 { return s.requestsPerSecond }
+func p50Of(s sample) float64  { return s.p50 }
+func p99Of(s sample) float64  { return s.p99 }
+func cpuOf(s sample) float64  { return s.cpu }
