@@ -19,5 +19,6 @@ GOFLAGS="${GOFLAGS:-} -buildvcs=false"
 GOWORK=off
 export GOFLAGS GOWORK
 
+# The version v0.0.0 stands for these sources: with one stated, Go does not ask the module proxy which versions there are.
 exec go run "github.com/caddyserver/xcaddy/cmd/xcaddy@$xcaddy_version" build "$caddy_version" \
-	--with "github.com/scopegate/scopegate=$source_dir" "$@"
+	--with "github.com/scopegate/scopegate@v0.0.0=$source_dir" "$@"
