@@ -1,0 +1,35 @@
+// Package store is what Scopegate remembers: the APIs, accounts and tokens in one
+// bbolt file, and in memory an index of every token, compiled and ready to
+// decide with.
+//
+//	        Plan/Apply, Issue, Activate, Deactivate, Delete
+//	                            │ one at a time
+//	                            ▼
+//	change ──► revocations log ──► bbolt transaction ──► next Snapshot
+//	           (fsync)             (fsync)               (one atomic swap)
+//	                                                          │
+//	                     Snapshot().Grant(digest) ◄───────────┘ any number of readers
+//
+// # Reading
+//
+// [Store.Snapshot] is one atomic load and yields one consistent state: a catalog,
+// and for each credential a grant compiled against it. A snapshot lives on the
+// heap, so it stays valid after the next change and after Close. The index is
+// complete: a credential that it does not have is unknown, and saying so costs
+// no more than finding one.
+//
+// # Changing
+//
+// Each change is one bbolt transaction with its own revision and its entries in
+// the audit log. The next snapshot is built inside the transaction and published
+// after the commit, so that file and memory never disagree. What is acknowledged
+// was fsynced before.
+//
+// # Revocations
+//
+// A revocation is also written to the revocations log, a small file beside the
+// store, before it is committed. At the next open the log tells whether the
+// store went back in time, because a page was damaged or an older copy was
+// restored, and is replayed over it: whatever an old file says, a deleted or
+// deactivated token does not come back.
+package store
