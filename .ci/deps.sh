@@ -54,8 +54,9 @@ command -v go >/dev/null 2>&1 || {
 	exit 1
 }
 
-packages=$(missing_packages "$@" | tr '\n' ' ')
+packages=$(missing_packages "$@")
 [ -n "$packages" ] || exit 0
+packages=$(echo "$packages" | tr '\n' ' ')
 
 if ! command -v apt-get >/dev/null 2>&1; then
 	echo "deps.sh: missing here, under its Debian package name: $packages" >&2
