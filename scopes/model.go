@@ -18,6 +18,7 @@ const (
 // File is a scope file as read by [Read]: valid by itself and consistent, with
 // names in the order of the file.
 type File struct {
+	Name     string // as given to Read, such as a path
 	Owner    string // who prunes what the file declares; "" is the one shared owner
 	APIs     []API
 	Accounts []Account
@@ -185,6 +186,7 @@ func (a Access) Methods() Methods {
 // Test is one line of a scope file's tests section.
 type Test struct {
 	Line    int    // where it stands, counted from 1
+	Column  int    // counted from 1, in characters
 	Token   string // "account/name"; "" sends no credential
 	Method  string
 	URL     string              // absolute, or from the path on

@@ -1,0 +1,175 @@
+package scopes
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Format is the format of scope files that this version reads: "format: 1".
+const Format = 1
+
+// Bounds of a scope file.
+const (
+	// MaxFileBytes is the size of the largest scope file that [Read] accepts.
+	MaxFileBytes = 64 << 20
+	// maxProblems bounds how many problems Read tells at once.
+	maxProblems = 100
+)
+
+// Read reads a scope file. The name stands in its problems, and now decides which
+// expiries are in the past.
+//
+// The error is [Problems]: all that is wrong with the file, in its order, each
+// with line and column; a file that is not even YAML has just one. Nothing of
+// such a file is to be used.
+func Read(name string, src []byte, now time.Time) (*File, error) {
+	r := &reader{file: File{Name: name}, now: now}
+	if root := r.parse(src); root != nil {
+		r.readFile(root)
+	}
+	r.file.Warnings = inOrder(r.warnings)
+	if len(r.problems) > 0 {
+		return nil, r.allProblems()
+	}
+	return &r.file, nil
+}
+
+// reader is one run of [Read]. It goes through the file's mappings by tables of
+// their keys, and gathers problems instead of stopping at the first.
+type reader struct {
+	file     File
+	now      time.Time
+	problems []Problem
+	dropped  int // problems beyond maxProblems
+	warnings []Problem
+
+	apis     map[string]*readAPI
+	versions map[string]bool       // that some API has
+	owners   map[string]accountID  // whose account a name or id is
+	digests  map[Digest]tokenPlace // whose credential a digest is
+	tokens   map[string]*yamlNode  // the key of each "account/name"
+}
+
+// parse turns the file into a mapping whose format this version knows, or nil.
+func (r *reader) parse(src []byte) *yamlNode {
+	src, flaw := normalise(src)
+	if flaw != nil {
+		r.add(*flaw)
+		return nil
+	}
+	root, flaw := parseYAML(src)
+	if flaw != nil {
+		r.add(*flaw)
+		return nil
+	}
+	if root.kind != mapping {
+		r.problem(root, `expected a mapping that starts with "format: %d", found %s`, Format, root.describe())
+		return nil
+	}
+	format := root.value("format")
+	if format == nil {
+		return root // told as a missing key
+	}
+	n, ok := r.integer(format, "the format", 1, 1<<30)
+	if ok && n > Format {
+		r.problem(format, "format %d: this file is for a newer Scopegate; this version reads format %d", n, Format)
+		ok = false
+	}
+	if !ok {
+		return nil
+	}
+	return root
+}
+
+// readFile reads what the top of the file has.
+func (r *reader) readFile(root *yamlNode) {
+	readFields(r, &fileTable, root, root, &r.file)
+}
+
+// fileTable has the keys at the top of a scope file.
+var fileTable = table[File]{"file", "a scope file", []field[File]{
+	{key: "format", required: `such as "format: 1"`, read: func(*reader, *yamlNode, *File) {}},
+	{key: "owner", read: (*reader).readOwner},
+	{key: "apis", read: (*reader).readAPIs},
+	{key: "accounts", read: (*reader).readAccounts},
+	{key: "tests", read: (*reader).readTests},
+}}
+
+func (r *reader) readOwner(n *yamlNode, f *File) {
+	f.Owner, _ = r.name(n, "an owner")
+}
+
+// problem tells what is wrong at a node.
+func (r *reader) problem(n *yamlNode, format string, args ...any) {
+	r.add(Problem{Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...)})
+}
+
+// problemAt tells what is wrong at a character of a scalar, counted from 0.
+func (r *reader) problemAt(n *yamlNode, offset int, format string, args ...any) {
+	r.add(Problem{Line: n.line, Column: n.columnOf(offset), Text: fmt.Sprintf(format, args...)})
+}
+
+func (r *reader) add(p Problem) {
+	if len(r.problems) == maxProblems {
+		r.dropped++
+		return
+	}
+	p.File = r.file.Name
+	r.problems = append(r.problems, p)
+}
+
+// warn tells what is legal at a node but probably not meant.
+func (r *reader) warn(n *yamlNode, format string, args ...any) {
+	r.warnings = append(r.warnings, Problem{
+		File: r.file.Name, Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...),
+	})
+}
+
+// allProblems returns the problems in the order of the file.
+func (r *reader) allProblems() Problems {
+	all := inOrder(r.problems)
+	if r.dropped > 0 {
+		all = append(all, Problem{File: r.file.Name, Text: fmt.Sprintf("and %d more problems", r.dropped)})
+	}
+	return all
+}
+
+func inOrder(problems []Problem) []Problem {
+	slices.SortStableFunc(problems, func(a, b Problem) int {
+		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+	})
+	return problems
+}
+
+// columnOf returns the column of a byte of a scalar's text. Within quotes that
+// have escapes, and within blocks, no place but the scalar's start is known.
+func (n *yamlNode) columnOf(offset int) int {
+	if n.quoted {
+		return n.column
+	}
+	return n.column + len([]rune(n.text[:min(offset, len(n.text))]))
+}
+
+// shown quotes text of the file for a message, cut if it is long.
+func shown(s string) string {
+	const most = 60
+	if characters := []rune(s); len(characters) > most {
+		s = string(characters[:most-1]) + "…"
+	}
+	return fmt.Sprintf("%q", s)
+}
+
+// sortedKeys returns the keys of m in order.
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// orList joins words as "a, b or c".
+func orList(words []string) string {
+	if len(words) < 2 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:len(words)-1], ", ") + " or " + words[len(words)-1]
+}

@@ -1,0 +1,177 @@
+package scopes
+
+import (
+	"errors"
+	"strings"
+)
+
+// readAPI is an API of the file, with where it stands.
+type readAPI struct {
+	*API
+	operations map[string]*yamlNode // the value of each operation
+	sound      bool                 // nothing is wrong with it
+}
+
+// apiTable has the keys of an API. Operations are read when all else is known.
+var apiTable = table[apiDraft]{"api", "an API", []field[apiDraft]{
+	{key: "title", read: func(r *reader, n *yamlNode, d *apiDraft) { d.Title = r.freeText(n, "a title", maxTitle) }},
+	{key: "hosts", read: func(r *reader, n *yamlNode, d *apiDraft) {
+		d.Hosts = r.uniqueTexts(n, "hosts", "[api.example.com]", r.host)
+	}},
+	{key: "versions", read: (*reader).readVersions},
+	{key: "version_from", read: (*reader).readVersionFrom},
+	{key: "default_version", read: (*reader).readDefaultVersion},
+	{key: "account_param", read: (*reader).readAccountParam},
+	{key: "path_case", read: func(r *reader, n *yamlNode, d *apiDraft) {
+		d.FoldCase = r.word(n, "path_case", "sensitive", "insensitive") == "insensitive"
+	}},
+	{key: "encoded_slash", read: func(r *reader, n *yamlNode, d *apiDraft) {
+		d.EncodedSlash = r.word(n, "encoded_slash", "refuse", "allow") == "allow"
+	}},
+	{key: "upstream", read: (*reader).readUpstream},
+	{key: "operations", required: "a mapping such as {list: GET /orders}", read: (*reader).readOperations},
+	{key: "openapi", refused: "this version does not read OpenAPI documents; list the operations under operations:"},
+	{key: "deprecated", refused: "this version does not support it yet; leave it out"},
+}}
+
+// apiDraft is an API while it is read.
+type apiDraft struct {
+	API
+	node       *yamlNode // the API's mapping
+	operations map[string]*yamlNode
+	templates  map[string]Template
+}
+
+func (r *reader) readAPIs(n *yamlNode, f *File) {
+	r.apis = make(map[string]*readAPI)
+	r.versions = make(map[string]bool)
+	for p := range r.named(n, "an API", validName, nameRule) {
+		if p.key.text == "scopegate" {
+			r.problem(p.key, "the name scopegate is reserved for the management API; choose another")
+			continue
+		}
+		if len(f.APIs) == MaxAPIs {
+			r.problem(p.key, "more than %d APIs", MaxAPIs)
+			break
+		}
+		r.readAPI(p, f)
+	}
+	for i := range f.APIs { // they stay where they are from here on
+		r.apis[f.APIs[i].Name].API = &f.APIs[i]
+	}
+	if len(r.problems) == 0 {
+		r.checkConflicts(f.APIs)
+	}
+}
+
+func (r *reader) readAPI(p yamlPair, f *File) {
+	before := len(r.problems)
+	draft := apiDraft{API: API{Name: p.key.text}, node: p.value}
+	if readFields(r, &apiTable, p.key, p.value, &draft) && len(r.problems) == before {
+		r.checkAPI(&draft)
+	}
+	f.APIs = append(f.APIs, draft.API)
+	for _, v := range draft.Versions {
+		r.versions[v] = true
+	}
+	r.apis[draft.Name] = &readAPI{operations: draft.operations, sound: len(r.problems) == before}
+}
+
+// checkConflicts tells operations that match the same requests, at the later one.
+func (r *reader) checkConflicts(apis []API) {
+	_, err := NewCatalog(apis)
+	var conflicts Conflicts
+	if !errors.As(err, &conflicts) {
+		if err != nil {
+			r.add(Problem{Text: err.Error()})
+		}
+		return
+	}
+	for _, c := range conflicts {
+		a, b := r.apis[c.A.API].operations[c.A.Operation], r.apis[c.B.API].operations[c.B.Operation]
+		r.problem(b, "%s matches the same requests as %s in line %d: %s %s; give them different paths, methods or hosts",
+			c.B, c.A, a.line, c.Methods, c.Path)
+	}
+}
+
+// checkAPI checks what takes several keys to see.
+func (r *reader) checkAPI(d *apiDraft) {
+	for _, op := range d.Operations {
+		r.checkVersionStated(d, op.Name)
+	}
+	if d.AccountParam != "" {
+		r.checkAccountParam(d)
+	}
+}
+
+// checkVersionStated tells an operation whose path states a version though the
+// API has none, and one whose requests have no place to state theirs.
+func (r *reader) checkVersionStated(d *apiDraft, operation string) {
+	template, n := d.templates[operation], d.operations[operation]
+	inPath := template.parameter(VersionParameter) >= 0
+	switch {
+	case inPath && len(d.Versions) == 0:
+		r.problem(n, "the path has {version}, but API %s has no versions; list them under versions:", d.Name)
+	case !inPath && len(d.Versions) > 1 && len(d.VersionFrom) == 0:
+		r.warn(n, "no request can say which version of API %s it means, so it is refused; put {version} into the path, or name a header in version_from:", d.Name)
+	}
+}
+
+// readAccountParam takes the name of the parameter; checkAccountParam looks at
+// the operations.
+func (r *reader) readAccountParam(n *yamlNode, d *apiDraft) {
+	name, ok := r.text(n, "account_param")
+	switch {
+	case !ok:
+	case !isParameterName(name):
+		r.problem(n, "account_param is the name of a parameter, such as AccountID, found %s", shown(name))
+	case name == VersionParameter:
+		r.problem(n, "account_param cannot be {version}, which states the version")
+	default:
+		d.AccountParam = name
+	}
+}
+
+// checkAccountParam sees to it that a slip in a name does not leave the account
+// unchecked: an operation without the parameter is a warning, one with a
+// parameter of nearly that name an error.
+func (r *reader) checkAccountParam(d *apiDraft) {
+	n := d.node.value("account_param")
+	checked := false
+	slips := false
+	for _, op := range d.Operations {
+		template := d.templates[op.Name]
+		if template.parameter(d.AccountParam) >= 0 {
+			checked = true
+			continue
+		}
+		at := d.operations[op.Name]
+		if slip := slipOf(d.AccountParam, template); slip != "" {
+			slips = true
+			r.problem(at, "the path has {%s}, but account_param is %s; did you mean {%s}? The account is not checked as it is",
+				slip, d.AccountParam, d.AccountParam)
+			continue
+		}
+		r.warn(at, "the path of %s/%s has no {%s}, so it is open to tokens of every account", d.Name, op.Name, d.AccountParam)
+	}
+	if !checked && !slips {
+		r.problem(n, "no operation of API %s has the parameter {%s}, so the account is checked nowhere", d.Name, d.AccountParam)
+	}
+}
+
+// slipOf returns the parameter of a template whose name is nearly name, or "".
+func slipOf(name string, t Template) string {
+	const few = 2
+	for _, s := range t.Segments {
+		if s.Kind == Parameter && editDistance(strings.ToLower(s.Text), strings.ToLower(name), few) <= few {
+			return s.Text
+		}
+	}
+	return ""
+}
+
+// isParameterName reports whether {name} can stand in a template.
+func isParameterName(name string) bool {
+	t, err := ParseTemplate("/{" + name + "}")
+	return err == nil && t.parameter(name) == 0
+}

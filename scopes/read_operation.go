@@ -1,0 +1,93 @@
+package scopes
+
+import (
+	"errors"
+	"strings"
+)
+
+func (r *reader) readOperations(n *yamlNode, d *apiDraft) {
+	d.operations = make(map[string]*yamlNode)
+	d.templates = make(map[string]Template)
+	for p := range r.named(n, "an operation", validOperationName, operationRule) {
+		d.operations[p.key.text] = p.value // scopes that name it are right, even if it is wrong
+		if op, ok := r.operation(p.value); ok {
+			op.Name = p.key.text
+			d.Operations = append(d.Operations, op)
+			d.templates[op.Name], _ = ParseTemplate(op.Path)
+		}
+	}
+	switch {
+	case n.kind == mapping && len(n.pairs) == 0:
+		r.problem(n, "operations is empty; an API has at least one operation")
+	case len(d.Operations) > MaxOperations:
+		r.problem(n, "API %s has %d operations; at most %d are possible", d.Name, len(d.Operations), MaxOperations)
+	}
+}
+
+const operationShape = `expected "METHOD /path", such as "GET|PUT /orders/{id}" or "* /files/**"`
+
+// operation reads "METHOD[|METHOD] /path".
+func (r *reader) operation(n *yamlNode) (op Operation, ok bool) {
+	if n.kind != text {
+		r.problem(n, "%s, found %s", operationShape, n.describe())
+		return op, false
+	}
+	methods, path, found := strings.Cut(n.text, " ")
+	path = strings.TrimLeft(path, " ")
+	if !found || strings.HasPrefix(methods, "/") {
+		r.problem(n, "%s, found %s", operationShape, shown(n.text))
+		return op, false
+	}
+	op.Methods, ok = r.methodList(n, methods)
+	op.Path = strings.TrimRight(path, " \n")
+	_, err := ParseTemplate(op.Path)
+	var flaw *TemplateError
+	if errors.As(err, &flaw) {
+		r.problemAt(n, len(n.text)-len(path)+flaw.Offset, "%s", flaw.Text)
+		ok = false
+	}
+	return op, ok
+}
+
+// methodList reads "GET|PUT" or "*" at the start of an operation.
+func (r *reader) methodList(n *yamlNode, list string) (set Methods, ok bool) {
+	if list == "*" {
+		return AllMethods, true
+	}
+	ok = true
+	at := 0
+	for name := range strings.SplitSeq(list, "|") {
+		m, flaw := parseMethod(name)
+		switch {
+		case flaw != "":
+			r.problemAt(n, at, "%s", flaw)
+			ok = false
+		case set.Has(m):
+			r.problemAt(n, at, "the method %s stands twice", name)
+			ok = false
+		}
+		set |= m
+		at += len(name) + len("|")
+	}
+	return set, ok
+}
+
+// parseMethod returns the set of one method that can be granted by name, or says
+// why it cannot.
+func parseMethod(name string) (m Methods, flaw string) {
+	m = MethodOf(name)
+	upper := strings.ToUpper(name)
+	switch {
+	case m.named():
+		return m, ""
+	case name == "":
+		return 0, "a method is missing"
+	case name == "*":
+		return 0, `"*" is every method, so it stands alone`
+	case upper == "CONNECT" || upper == "TRACE":
+		return 0, upper + " cannot be granted: it bypasses what a gateway checks"
+	case MethodOf(upper).named():
+		return 0, "methods are case-sensitive and in upper case; write " + upper
+	}
+	return 0, "unknown method " + shown(name) + suggestion(name, methodNames[:], "")
+}

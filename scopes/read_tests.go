@@ -1,0 +1,149 @@
+package scopes
+
+import (
+	"net/netip"
+	"strings"
+)
+
+var testTable = table[testDraft]{"test", "a test", []field[testDraft]{
+	{key: "token", read: (*reader).readTestToken},
+	{key: "request", required: `such as "GET /orders/v1"`, read: (*reader).readTestRequest},
+	{key: "headers", read: (*reader).readTestHeaders},
+	{key: "from", read: (*reader).readTestFrom},
+	{key: "at", read: func(r *reader, n *yamlNode, d *testDraft) { d.At, _ = r.moment(n, "at") }},
+	{key: "expect", required: "allow or the reason of the denial", read: (*reader).readTestExpect},
+}}
+
+// testDraft is a test while it is read.
+type testDraft struct {
+	Test
+	node *yamlNode
+}
+
+func (r *reader) readTests(n *yamlNode, f *File) {
+	for _, item := range r.items(n, "tests", "[{token: acme/sync, request: GET /orders/v1, expect: allow}]") {
+		draft := testDraft{Test: Test{Line: item.line, Column: item.column}, node: item}
+		readFields(r, &testTable, item, item, &draft)
+		f.Tests = append(f.Tests, draft.Test)
+	}
+}
+
+func (r *reader) readTestToken(n *yamlNode, d *testDraft) {
+	name, ok := r.text(n, "a token")
+	if !ok {
+		return
+	}
+	if _, known := r.tokens[name]; !known {
+		r.problem(n, `there is no token %s; a test names it as "account/name"%s`, shown(name), suggestion(name, sortedKeys(r.tokens), ""))
+		return
+	}
+	d.Token = name
+}
+
+// readTestRequest reads "METHOD /path" or "METHOD https://host/path". What a
+// gateway would refuse is right here: that it does can be tested.
+func (r *reader) readTestRequest(n *yamlNode, d *testDraft) {
+	s, ok := r.text(n, "a request")
+	if !ok {
+		return
+	}
+	method, url, _ := strings.Cut(s, " ")
+	url = strings.TrimLeft(url, " ")
+	_, _, target := splitURL(url)
+	if !isToken(method) || target == "" || strings.Contains(url, " ") {
+		r.problem(n, `expected "METHOD /path" or "METHOD https://host/path", found %s`, shown(s))
+		return
+	}
+	d.Method, d.URL = method, url
+}
+
+// splitURL splits "/target" or "http(s)://host/target". The target is "" if url
+// is neither.
+func splitURL(url string) (scheme, host, target string) {
+	if strings.HasPrefix(url, "/") {
+		return "", "", url
+	}
+	scheme, rest, found := strings.Cut(url, "://")
+	if !found || scheme != "http" && scheme != "https" {
+		return "", "", ""
+	}
+	at := strings.IndexAny(rest, "/?")
+	switch {
+	case rest == "" || at == 0:
+		return "", "", ""
+	case at < 0:
+		return scheme, rest, "/"
+	case rest[at] == '?':
+		return scheme, rest[:at], "/" + rest[at:]
+	}
+	return scheme, rest[:at], rest[at:]
+}
+
+// readTestHeaders reads headers, each with one value or a list of them.
+func (r *reader) readTestHeaders(n *yamlNode, d *testDraft) {
+	if n.kind != mapping {
+		r.problem(n, `headers is a mapping, such as {API-Version: "14"}, found %s`, n.describe())
+		return
+	}
+	d.Headers = make(map[string][]string, len(n.pairs))
+	for p := range r.uniquePairs(n) {
+		if !isToken(p.key.text) {
+			r.problem(p.key, "%s is no name of a header", shown(p.key.text))
+			continue
+		}
+		values := []*yamlNode{p.value}
+		if p.value.kind == list {
+			values = r.items(p.value, "a header", `["13", "14"]`)
+		}
+		name := canonicalHeader(p.key.text)
+		for _, v := range values {
+			if s, ok := r.text(v, "a header"); ok {
+				d.Headers[name] = append(d.Headers[name], s)
+			}
+		}
+	}
+}
+
+func (r *reader) readTestFrom(n *yamlNode, d *testDraft) {
+	s, ok := r.text(n, "from")
+	if !ok {
+		return
+	}
+	addr, err := netip.ParseAddr(s)
+	if err != nil || addr.Zone() != "" {
+		r.problem(n, "from is a client's address, such as 203.0.113.7, found %s", shown(s))
+		return
+	}
+	d.From = addr.Unmap()
+}
+
+// readTestExpect reads a reason, and refuses those that no test can have.
+func (r *reader) readTestExpect(n *yamlNode, d *testDraft) {
+	s, ok := r.text(n, "expect")
+	if !ok {
+		return
+	}
+	reason, known := ParseReason(s)
+	if !known {
+		r.problem(n, "there is no reason %s%s", shown(s), suggestion(s, reasonCodes[:], "expected one of "))
+		return
+	}
+	switch reason {
+	case Stale, UnknownToken, RateLimited:
+		r.problem(n, "%s does not depend on the file, so it cannot be tested here", s)
+	case Inactive, Expired:
+		if d.node.value("at") == nil {
+			r.problem(n, "state and expiry are only tested at a time; add at:, such as at: 2027-04-01")
+		}
+	case SourceNotAllowed:
+		if d.node.value("from") == nil {
+			r.problem(n, "sources are only tested with an address; add from:, such as from: 203.0.113.7")
+		}
+	case NoCredential:
+		if d.node.value("token") != nil {
+			r.problem(n, "a test with a token has a credential; leave token: out to send none")
+		}
+	default:
+	}
+	d.Expect = reason
+}

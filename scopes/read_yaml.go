@@ -1,0 +1,263 @@
+package scopes
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v4"
+	"go.yaml.in/yaml/v4/plugin/loaderlimits"
+)
+
+// maxDepth bounds how deep lists and mappings nest. The format needs seven.
+const maxDepth = 32
+
+// yamlNode is a node of a YAML document, reduced to what a scope file may have:
+// no anchors, aliases, merge keys and tags, and only scalars as keys. It is all
+// that the reader knows of YAML.
+type yamlNode struct {
+	kind   nodeKind
+	line   int
+	column int
+	text   string // of a scalar: as written, or what quotes and blocks stand for
+	quoted bool   // a scalar in quotes or a block scalar
+	items  []*yamlNode
+	pairs  []yamlPair // in the order of the file, duplicates included
+}
+
+// yamlPair is a key of a mapping with its value.
+type yamlPair struct{ key, value *yamlNode }
+
+// nodeKind is what a [yamlNode] is.
+type nodeKind uint8
+
+const (
+	nothing nodeKind = iota // no value at all, null or ~
+	text
+	number
+	boolean
+	list
+	mapping
+)
+
+// value returns the value of the first such key, or nil.
+func (n *yamlNode) value(key string) *yamlNode {
+	for _, p := range n.pairs {
+		if p.key.text == key {
+			return p.value
+		}
+	}
+	return nil
+}
+
+// describe says what n is, for the end of "expected …, found …".
+func (n *yamlNode) describe() string {
+	switch n.kind {
+	case nothing:
+		if n.text == "" {
+			return "nothing"
+		}
+		return n.text
+	case text:
+		return "the text " + shown(n.text)
+	case number:
+		return "the number " + n.text
+	case boolean:
+		return "the boolean " + n.text
+	case list:
+		return "a list"
+	case mapping:
+		return "a mapping"
+	}
+	return "something else"
+}
+
+// parseYAML reads the one document of src, which [normalise] has passed.
+func parseYAML(src []byte) (root *yamlNode, flaw *Problem) {
+	defer func() { // the parser's own bugs must not bring a gateway down
+		if p := recover(); p != nil {
+			flaw = &Problem{Line: 1, Column: 1, Text: fmt.Sprintf("the YAML parser failed on this file: %v", p)}
+		}
+	}()
+	loader, err := yaml.NewLoader(bytes.NewReader(src), yaml.WithUniqueKeys(false),
+		yaml.WithPlugin(loaderlimits.New(loaderlimits.DepthValue(maxDepth))))
+	if err != nil {
+		return nil, &Problem{Line: 1, Column: 1, Text: err.Error()}
+	}
+	var document, second yaml.Node
+	if err := loader.Load(&document); errors.Is(err, io.EOF) {
+		return nil, &Problem{Line: 1, Column: 1, Text: `the file is empty; a scope file starts with "format: 1"`}
+	} else if err != nil {
+		return nil, syntaxProblem(err, src)
+	}
+	if root, flaw = convertNode(&document); flaw != nil {
+		return nil, flaw
+	}
+	if err := loader.Load(&second); err == nil {
+		return nil, &Problem{Line: second.Line, Column: second.Column, Text: "a second document; a scope file is one document"}
+	} else if !errors.Is(err, io.EOF) {
+		return nil, syntaxProblem(err, src)
+	}
+	return root, nil
+}
+
+// convertNode turns a parsed node into ours, or says what it has that a scope
+// file may not have. The parser has bounded the depth.
+func convertNode(n *yaml.Node) (*yamlNode, *Problem) {
+	if text := refusedFeature(n); text != "" {
+		return nil, &Problem{Line: n.Line, Column: n.Column, Text: text}
+	}
+	node := &yamlNode{line: n.Line, column: n.Column}
+	switch n.Kind {
+	case yaml.DocumentNode:
+		return convertNode(n.Content[0])
+	case yaml.ScalarNode:
+		const quotes = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
+		node.text, node.quoted = n.Value, n.Style&quotes != 0
+		node.kind = text
+		if !node.quoted {
+			node.kind = plainKind(n.Value)
+		}
+		return node, nil
+	case yaml.SequenceNode:
+		node.kind = list
+		return node, convertItems(n, node)
+	default:
+		node.kind = mapping
+		return node, convertPairs(n, node)
+	}
+}
+
+func convertItems(from *yaml.Node, to *yamlNode) *Problem {
+	to.items = make([]*yamlNode, len(from.Content))
+	for i, child := range from.Content {
+		item, flaw := convertNode(child)
+		if flaw != nil {
+			return flaw
+		}
+		to.items[i] = item
+	}
+	return nil
+}
+
+func convertPairs(from *yaml.Node, to *yamlNode) *Problem {
+	to.pairs = make([]yamlPair, 0, len(from.Content)/2)
+	for i := 0; i+1 < len(from.Content); i += 2 {
+		key, flaw := convertNode(from.Content[i])
+		if flaw != nil {
+			return flaw
+		}
+		if key.kind == list || key.kind == mapping {
+			return &Problem{Line: key.line, Column: key.column, Text: "a key is a name, not " + key.describe()}
+		}
+		value, flaw := convertNode(from.Content[i+1])
+		if flaw != nil {
+			return flaw
+		}
+		if value.kind == nothing && value.text == "" { // it stands nowhere
+			value.line, value.column = key.line, key.column
+		}
+		to.pairs = append(to.pairs, yamlPair{key, value})
+	}
+	return nil
+}
+
+// refusedFeature says why a node is refused; "" if it is not. What a token may do
+// has to stand where the token stands, so that a reviewer sees it there.
+func refusedFeature(n *yaml.Node) string {
+	switch {
+	case n.Kind == yaml.AliasNode:
+		return fmt.Sprintf("aliases (*%s) are not supported; write the value out", n.Value)
+	case n.Anchor != "":
+		return fmt.Sprintf("anchors (&%s) are not supported; write the value out wherever it is needed", n.Anchor)
+	case n.Style&yaml.TaggedStyle != 0:
+		return fmt.Sprintf("tags (%s) are not supported; put text into quotes", n.Tag)
+	case n.Tag == "!!merge":
+		return "merge keys (<<) are not supported; write the keys out"
+	}
+	return ""
+}
+
+// plainKind tells what a YAML reader takes unquoted text for. It is number for
+// all that any common reader takes for one, so that no version is misread.
+func plainKind(s string) nodeKind {
+	switch s {
+	case "", "~", "null", "Null", "NULL":
+		return nothing
+	case "true", "True", "TRUE", "false", "False", "FALSE":
+		return boolean
+	case ".inf", ".Inf", ".INF", "+.inf", "+.Inf", "+.INF", "-.inf", "-.Inf", "-.INF", ".nan", ".NaN", ".NAN":
+		return number
+	}
+	if strings.IndexByte("0123456789+-.", s[0]) < 0 {
+		return text
+	}
+	digits := strings.ReplaceAll(s, "_", "")
+	if _, err := strconv.ParseFloat(digits, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return number
+	}
+	if _, err := strconv.ParseInt(digits, 0, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+		return number
+	}
+	return text
+}
+
+// syntaxAdvice says in other words what the parser's messages mean.
+var syntaxAdvice = []struct{ message, advice string }{
+	{"mapping values are not allowed", `a ": " where no key can stand; put text that has one into quotes, and check the indentation`},
+	{"did not find expected key", "expected a key, as deep as those above; check the indentation, quotes and brackets"},
+	{"did not find expected '-' indicator", `expected another "- " item, or less indentation`},
+	{"did not find expected ',' or ']'", `expected "," or "]"`},
+	{"did not find expected ',' or '}'", `expected "," or "}"`},
+	{"did not find expected node content", "expected a value"},
+	{"found unexpected end of stream", "a quote is never closed"},
+	{"unknown anchor", `aliases (*name) are not supported; write the value out, and "*" in quotes`},
+	{"did not find expected <document start>", "less indented than the line that the file starts with, or a second document"},
+	{"could not find expected ':'", `expected ":" after a key`},
+	{"exceeded max depth", fmt.Sprintf("nested more than %d deep", maxDepth)},
+}
+
+// syntaxProblem turns the parser's error into a problem.
+func syntaxProblem(err error, src []byte) *Problem {
+	p := &Problem{Line: 1, Column: 1, Text: err.Error()}
+	var load *yaml.LoadError
+	if !errors.As(err, &load) {
+		return p
+	}
+	if load.Mark.Line > 0 {
+		p.Line, p.Column = load.Mark.Line, max(load.Mark.Column, 1)
+	}
+	p.Text = load.Message
+	for _, a := range syntaxAdvice {
+		if strings.Contains(load.Message, a.message) {
+			p.Text = a.advice
+		}
+	}
+	if strings.Contains(load.Message, "cannot start any token") {
+		p.Text = badStart(src, p.Line, p.Column)
+	}
+	p.Text = "not valid YAML: " + p.Text
+	if load.ContextMark.Line > 0 && load.ContextMark != load.Mark {
+		p.Text += fmt.Sprintf(" (%s from line %d, column %d)", load.ContextMsg, load.ContextMark.Line, load.ContextMark.Column)
+	}
+	return p
+}
+
+// badStart explains a character that no value can start with.
+func badStart(src []byte, line, column int) string {
+	for range line - 1 {
+		_, src, _ = bytes.Cut(src, []byte("\n"))
+	}
+	src, _, _ = bytes.Cut(src, []byte("\n"))
+	characters := []rune(string(src))
+	if column > len(characters) {
+		return "a character that no value can start with; put the text into quotes"
+	}
+	if c := characters[column-1]; c != '\t' {
+		return fmt.Sprintf("no value can start with %q; put the text into quotes", c)
+	}
+	return "a tab; YAML is indented with spaces"
+}
