@@ -21,6 +21,8 @@ const (
 
 	// tokensPerAccount is the most active scoped tokens that an account may have.
 	tokensPerAccount = 20
+	// maxTokens is how many fit into a scope file, which has at most 64 MiB.
+	maxTokens = 200_000
 	// scopeKinds is how many different sets of rights the maps of nginx and HAProxy tell apart.
 	scopeKinds = 16
 )

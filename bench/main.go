@@ -54,7 +54,7 @@ func parseOptions(args []string) (options, error) {
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	lanes := flags.String("lanes", strings.Join(laneNames(), ","), "lanes to measure; ratios are to caddy, which is always one of them")
 	flags.StringVar(&o.caddy, "caddy", "../caddy", "Caddy with the Scopegate modules")
-	flags.IntVar(&o.tokens, "tokens", 10_000, "tokens that the gateways know")
+	flags.IntVar(&o.tokens, "tokens", 10_000, fmt.Sprintf("tokens that the gateways know, up to %d", maxTokens))
 	flags.IntVar(&o.sent, "sent", 10_000, "tokens that requests draw from at random, at most the ones there are")
 	flags.IntVar(&o.rounds, "rounds", 20, "rounds")
 	flags.DurationVar(&o.duration, "duration", time.Second, "duration of one measurement, in whole seconds")
@@ -79,6 +79,8 @@ func (o *options) check() error {
 	switch {
 	case o.tokens < 1 || o.sent < 1 || o.rounds < 1 || o.conns < 1:
 		return fmt.Errorf("-tokens, -sent, -rounds and -conns are at least 1")
+	case o.tokens > maxTokens:
+		return fmt.Errorf("-tokens is %d, want at most %d: a larger scope file is refused", o.tokens, maxTokens)
 	case o.size < 0 || o.size > 1<<20:
 		return fmt.Errorf("-size is %d, want 0 to %d", o.size, 1<<20)
 	case o.duration < time.Second || o.duration%time.Second != 0 || o.warmup < time.Second || o.warmup%time.Second != 0:
