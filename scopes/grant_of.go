@@ -1,0 +1,23 @@
+package scopes
+
+// GrantOf makes the grant of a declared token, compiled against c. It has no id:
+// ids are the store's. Scopes for APIs that c does not have grant nothing.
+func GrantOf(account *Account, t *Token, c *Catalog) Grant {
+	g := Grant{
+		State:      Active,
+		Access:     t.Access,
+		Account:    account.Name,
+		Name:       t.Name,
+		Version:    t.Version,
+		AccountIDs: account.IDs,
+		Sources:    t.Sources,
+	}
+	if t.Inactive {
+		g.State = Deactivated
+	}
+	if !t.Expires.IsZero() {
+		g.Expires = t.Expires.Unix()
+	}
+	g.Rules, _ = c.Rules(nil, t)
+	return g
+}
