@@ -17,7 +17,7 @@ type Request struct {
 	// names are looked at.
 	Header map[string][]string
 	Source netip.Addr // the client's address; the zero Addr is in no source
-	Now    time.Time
+	Now    time.Time  // the zero Time is after every expiry
 }
 
 // Decision is allow, or deny with exactly one reason. The zero Decision denies.
@@ -47,12 +47,28 @@ type View struct {
 }
 
 // Decide decides on a request that was sent with the credential of g, or without
-// one. It takes no lock, does no I/O, and does not allocate unless the version
-// is percent-encoded. The grant must have been compiled against the view's
+// one. It takes no lock, does no I/O, and does not allocate, unless a segment is
+// percent-encoded and longer than 255 bytes, or a version is percent-encoded and
+// unknown or in the query. The grant must have been compiled against the view's
 // catalog.
 func (v *View) Decide(r *Request, g *Grant) Decision {
 	e := evaluation{view: v, request: r, grant: g}
 	for c := firstCheck; c < numChecks; c++ {
+		if reason := e.check(c); reason != Allowed {
+			e.decision.Reason = reason
+			return e.decision
+		}
+	}
+	e.decision.Reason = Allowed
+	return e.decision
+}
+
+// Route tells where a request leads, whoever sent it: the API, operation and
+// version. The reason is Allowed, or why it leads nowhere. It is for requests
+// that go on although they are denied.
+func (v *View) Route(r *Request) Decision {
+	e := evaluation{view: v, request: r, grant: &Grant{Access: ReadWrite}}
+	for _, c := range [...]check{checkTarget, checkOperation, checkVersion} {
 		if reason := e.check(c); reason != Allowed {
 			e.decision.Reason = reason
 			return e.decision
@@ -107,7 +123,7 @@ func (e *evaluation) check(c check) Reason {
 	case checkState:
 		return unless(e.grant.State == Active, Inactive)
 	case checkExpiry:
-		return unless(e.grant.Expires == 0 || e.request.Now.Unix() < e.grant.Expires, Expired)
+		return unless(e.grant.Expires == 0 || e.beforeExpiry(), Expired)
 	case checkSource:
 		return unless(e.fromSource(), SourceNotAllowed)
 	case checkOperation:
@@ -130,21 +146,26 @@ func unless(ok bool, reason Reason) Reason {
 	return reason
 }
 
-// readTarget parses the target. One with an encoded slash stands only if the API
-// that it leads to allows that, so for those the API is looked up right here.
+// readTarget parses the target. One with an encoded slash stands only where the
+// API that it leads to takes that as data, so for those the API is looked up
+// right here.
 func (e *evaluation) readTarget() Reason {
 	e.target, e.flaw = parseTarget(e.request.Target, e.view.slashes)
-	if e.flaw != "" {
-		return MalformedRequest
+	if e.flaw == "" && e.target.slashes && !e.slashIsData() {
+		e.flaw = "the path has an encoded slash, which no API here allows at this place"
 	}
-	if e.target.slashes {
-		if e.operation() != Allowed || !e.leaf.api.EncodedSlash {
-			e.flaw = "the path has an encoded slash, which no API here allows at this place"
-			e.decision = Decision{}
-			return MalformedRequest
-		}
+	return unless(e.flaw == "", MalformedRequest)
+}
+
+// slashIsData reports whether the API allows encoded slashes and none is in
+// {version}; the router finds none in a literal.
+func (e *evaluation) slashIsData() bool {
+	found := e.operation()
+	e.decision = Decision{} // the operation's turn comes after the credential's
+	if found != Allowed || !e.leaf.api.EncodedSlash {
+		return false
 	}
-	return Allowed
+	return e.leaf.version < 0 || !hasEncodedSlash(e.target.segment(e.leaf.version))
 }
 
 func (e *evaluation) credential() Reason {
@@ -156,6 +177,10 @@ func (e *evaluation) credential() Reason {
 	case Unknown:
 	}
 	return UnknownToken
+}
+
+func (e *evaluation) beforeExpiry() bool {
+	return !e.request.Now.IsZero() && e.request.Now.Unix() < e.grant.Expires
 }
 
 func (e *evaluation) fromSource() bool {
@@ -170,7 +195,7 @@ func (e *evaluation) fromSource() bool {
 // too; the reason for it comes last, in scopes.
 func (e *evaluation) operation() Reason {
 	e.method = MethodOf(e.request.Method)
-	s := search{host: e.request.Host, method: e.method}
+	s := search{host: splitHost(e.request.Host), method: e.method}
 	s.find(e.view.router, e.target.path[1:])
 	e.leaf, e.methodOnly = s.found, false
 	if e.leaf == nil {
@@ -203,8 +228,11 @@ func (e *evaluation) ownAccount() bool {
 	if e.leaf.account < 0 {
 		return true
 	}
-	account := unescape(e.target.segment(e.leaf.account))
-	return account == e.grant.Account || slices.Contains(e.grant.AccountIDs, account)
+	account := e.target.segment(e.leaf.account)
+	if decodesTo(account, e.grant.Account) {
+		return true
+	}
+	return slices.ContainsFunc(e.grant.AccountIDs, func(id string) bool { return decodesTo(account, id) })
 }
 
 // scopes looks for a rule that grants what was asked for, and else tells how far
@@ -233,4 +261,21 @@ func (e *evaluation) bestRule() Reason {
 		}
 	}
 	return reason
+}
+
+// MethodsAt returns the methods that operations served here have at a target on
+// a host: what a CORS preflight asks for. None if the target is malformed.
+func (v *View) MethodsAt(host, rawTarget string) Methods {
+	t, flaw := parseTarget(rawTarget, v.slashes)
+	if flaw != "" || t.slashes {
+		return 0
+	}
+	var methods Methods
+	for one := Methods(1); one != 0; one <<= 1 {
+		s := search{host: splitHost(host), method: one}
+		if AllMethods.Has(one) && s.find(v.router, t.path[1:]) {
+			methods |= one
+		}
+	}
+	return methods
 }

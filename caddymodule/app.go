@@ -1,0 +1,147 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"sync/atomic"
+
+	"github.com/caddyserver/caddy/v2"
+	"go.uber.org/zap"
+
+	"github.com/scopegate/scopegate/proxy"
+	"github.com/scopegate/scopegate/store"
+)
+
+func init() {
+	caddy.RegisterModule(new(App))
+}
+
+// App is the Scopegate app: the store that all sites of a configuration decide
+// on, and the scope file that it is filled from.
+//
+// Until the store is open and the scope file has been applied for the first
+// time, every request is answered 503.
+type App struct {
+	// StorePath is the bbolt file. Default: scopegate/scopegate.db in Caddy's
+	// data directory. Its folder must exist, unless it is the default one.
+	StorePath string `json:"store,omitempty"`
+
+	// Scopes is the scope file, which is applied at start and whenever it
+	// changes. Default: none.
+	Scopes *ScopeFile `json:"scopes,omitempty"`
+
+	logger  *zap.Logger
+	metrics *metrics
+	key     string      // under which the store stands in the pool
+	opened  *pooled     // the store, once Start has acquired it
+	ready   atomic.Bool // the store is open and the first apply is over
+	watch   *watch
+}
+
+// ScopeFile says which scope file to apply and how.
+type ScopeFile struct {
+	Path string `json:"path"`
+	// Review refuses changes that widen what a token may do: those are applied
+	// by hand, with "caddy scopegate apply --allow-widen".
+	Review bool `json:"review,omitempty"`
+}
+
+// CaddyModule returns the Caddy module information.
+func (*App) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "scopegate",
+		New: func() caddy.Module { return new(App) },
+	}
+}
+
+// Provision fills in defaults. It opens nothing: a configuration can be validated
+// beside a running server that has the store.
+func (a *App) Provision(ctx caddy.Context) error {
+	a.logger = ctx.Logger()
+	repl := caddy.NewReplacer()
+	a.StorePath = repl.ReplaceAll(a.StorePath, "")
+	if a.StorePath == "" {
+		a.StorePath = defaultStorePath()
+	}
+	if a.Scopes != nil {
+		a.Scopes.Path = repl.ReplaceAll(a.Scopes.Path, "")
+		if a.Scopes.Path == "" {
+			return errors.New("scopegate: the scope file has no path; write: scopes <file>")
+		}
+	}
+	key, err := canonicalPath(a.StorePath)
+	if err != nil {
+		return fmt.Errorf("scopegate: the store's path %s: %w", a.StorePath, err)
+	}
+	a.key = key
+	a.metrics = processMetrics
+	return a.metrics.register(ctx.GetMetricsRegistry())
+}
+
+// Start opens the store, or takes over the one that the previous configuration
+// has open, and applies the scope file.
+func (a *App) Start() error {
+	opened, err := acquireStore(a.key, a.StorePath, a.logger)
+	if err != nil {
+		return err
+	}
+	a.opened = opened
+	a.metrics.observe(opened.Store)
+	if a.Scopes != nil {
+		a.watch = newWatch(opened.Store, a.Scopes, a.logger.Named("scopes"), a.metrics)
+		if err := a.watch.first(); err != nil {
+			return err
+		}
+		a.watch.start()
+	}
+	a.ready.Store(true)
+	return nil
+}
+
+// Stop ends the watch on the scope file. Requests that are under way go on to be
+// decided.
+func (a *App) Stop() error {
+	if a.watch != nil {
+		a.watch.stop()
+	}
+	return nil
+}
+
+// Cleanup gives the store back, if Start acquired it.
+func (a *App) Cleanup() error {
+	if a.opened == nil {
+		return nil
+	}
+	return releaseStore(a.key)
+}
+
+// Store returns the open store, or nil before Start has opened it.
+func (a *App) Store() *store.Store {
+	if !a.ready.Load() {
+		return nil
+	}
+	return a.opened.Store
+}
+
+// Snapshot implements [proxy.Source].
+func (a *App) Snapshot() proxy.Snapshot {
+	if !a.ready.Load() {
+		return nil
+	}
+	if s := a.opened.Snapshot(); s != nil {
+		return s
+	}
+	return nil
+}
+
+func defaultStorePath() string {
+	return filepath.Join(caddy.AppDataDir(), "scopegate", "scopegate.db")
+}
+
+var (
+	_ caddy.App          = (*App)(nil)
+	_ caddy.Provisioner  = (*App)(nil)
+	_ caddy.CleanerUpper = (*App)(nil)
+	_ proxy.Source       = (*App)(nil)
+)

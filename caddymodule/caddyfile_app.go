@@ -1,0 +1,99 @@
+package caddymodule
+
+import (
+	"github.com/caddyserver/caddy/v2/caddyconfig"
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+)
+
+func init() {
+	httpcaddyfile.RegisterGlobalOption("scopegate", parseApp)
+}
+
+// parseApp reads the global option:
+//
+//	scopegate {
+//	    store  <file>
+//	    scopes <file> {
+//	        review
+//	    }
+//	}
+func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
+	if existing != nil {
+		return nil, d.Err("the global option scopegate stands twice; one store serves all sites")
+	}
+	app := new(App)
+	if err := app.UnmarshalCaddyfile(d); err != nil {
+		return nil, err
+	}
+	return httpcaddyfile.App{Name: "scopegate", Value: caddyconfig.JSON(app, nil)}, nil
+}
+
+// UnmarshalCaddyfile reads the global option's block.
+func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the option's name
+	if d.NextArg() {
+		return d.Err("scopegate takes a block: scopegate { store <file> … }")
+	}
+	for d.NextBlock(0) {
+		var err error
+		switch d.Val() {
+		case "store":
+			err = oneArg(d, &a.StorePath)
+		case "scopes":
+			err = a.unmarshalScopes(d)
+		default:
+			err = d.Errf("unknown option %q of scopegate; expected store or scopes", d.Val())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (a *App) unmarshalScopes(d *caddyfile.Dispenser) error {
+	if a.Scopes != nil {
+		return d.Err("scopes stands twice; one scope file is watched")
+	}
+	a.Scopes = new(ScopeFile)
+	if err := oneArg(d, &a.Scopes.Path); err != nil {
+		return err
+	}
+	for d.NextBlock(1) {
+		if d.Val() != "review" {
+			return d.Errf("unknown option %q of scopes; expected review", d.Val())
+		}
+		if err := flag(d, &a.Scopes.Review); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// oneArg reads the one argument of an option that may stand once.
+func oneArg(d *caddyfile.Dispenser, value *string) error {
+	name := d.Val()
+	if *value != "" {
+		return d.Errf("%s stands twice", name)
+	}
+	if !d.AllArgs(value) {
+		return d.Errf("%s takes one argument", name)
+	}
+	return nil
+}
+
+// flag reads an option without arguments.
+func flag(d *caddyfile.Dispenser, value *bool) error {
+	name := d.Val()
+	if d.NextArg() {
+		return d.Errf("%s takes no argument", name)
+	}
+	if *value {
+		return d.Errf("%s stands twice", name)
+	}
+	*value = true
+	return nil
+}
+
+var _ caddyfile.Unmarshaler = (*App)(nil)

@@ -1,0 +1,195 @@
+package caddymodule
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
+	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+)
+
+func init() {
+	httpcaddyfile.RegisterHandlerDirective("scopegate", parseHandler)
+	// Before anything that could change the request: what is decided on is what
+	// the client sent.
+	httpcaddyfile.RegisterDirectiveOrder("scopegate", httpcaddyfile.Before, "method")
+}
+
+// parseHandler reads the directive:
+//
+//	scopegate {
+//	    apis             <names...>
+//	    credentials      bearer | basic | header <name>
+//	    keep_credentials
+//	    unauthenticated  401 | 403
+//	    on_deny          answer | error
+//	    preflight        answer <origins...>
+//	    shadow
+//	}
+func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+	handler := new(Handler)
+	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
+		return nil, err
+	}
+	return handler, nil
+}
+
+// UnmarshalCaddyfile reads the directive's tokens.
+func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
+	d.Next() // the directive's name
+	if err := refuseArguments(d); err != nil {
+		return err
+	}
+	for d.NextBlock(0) {
+		name := d.Val()
+		known, err := h.option(d)
+		if err != nil {
+			return err
+		}
+		if !known {
+			return d.Errf("unknown option %q of scopegate; expected %s", name, strings.Join(handlerOptions, ", "))
+		}
+	}
+	return nil
+}
+
+// refuseArguments refuses a matcher with a reason. One would fail open: /orders*
+// does not match /orders%5cv1, and what it does not match is not decided on.
+func refuseArguments(d *caddyfile.Dispenser) error {
+	directive := d.Val()
+	if !d.NextArg() {
+		return nil
+	}
+	return d.Errf("%s takes no matcher and no argument (got %q): requests that a matcher misses would not be checked. "+
+		"Put %s into a handle block and end the site with a refusal: handle { respond 403 }", directive, d.Val(), directive)
+}
+
+var handlerOptions = []string{
+	"apis", "credentials", "keep_credentials", "unauthenticated", "on_deny", "preflight", "shadow",
+}
+
+// option reads one option of the block and reports whether it is one.
+func (h *Handler) option(d *caddyfile.Dispenser) (known bool, err error) {
+	switch d.Val() {
+	case "apis":
+		err = h.unmarshalAPIs(d)
+	case "credentials":
+		err = h.unmarshalCredentials(d)
+	case "keep_credentials":
+		err = flag(d, &h.KeepCredentials)
+	case "unauthenticated":
+		err = h.unmarshalUnauthenticated(d)
+	case "on_deny":
+		err = h.unmarshalOnDeny(d)
+	case "preflight":
+		err = h.unmarshalPreflight(d)
+	case "shadow":
+		err = flag(d, &h.Shadow)
+	default:
+		return false, nil
+	}
+	return true, err
+}
+
+func (h *Handler) unmarshalAPIs(d *caddyfile.Dispenser) error {
+	names := d.RemainingArgs()
+	if len(names) == 0 {
+		return d.Err("apis takes the names of the APIs that are served here; leave it out to serve all")
+	}
+	h.APIs = append(h.APIs, names...)
+	return nil
+}
+
+func (h *Handler) unmarshalCredentials(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) == 0 {
+		return d.Err("credentials takes: bearer, basic, header <name>, or several of them")
+	}
+	for i := 0; i < len(args); i++ {
+		place := CredentialPlace{In: args[i]}
+		switch args[i] {
+		case "bearer", "basic":
+		case "header":
+			i++
+			if i == len(args) || !validFieldName(args[i]) {
+				return d.Err("credentials header takes the header's name, such as X-Api-Key")
+			}
+			place.Name = http.CanonicalHeaderKey(args[i])
+		default:
+			return d.Errf("unknown place %q for credentials; expected bearer, basic or header <name>", args[i])
+		}
+		if slices.Contains(h.Credentials, place) {
+			return d.Errf("credentials names %s twice", args[i])
+		}
+		h.Credentials = append(h.Credentials, place)
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalUnauthenticated(d *caddyfile.Dispenser) error {
+	var status string
+	if err := oneArg(d, &status); err != nil {
+		return err
+	}
+	switch status {
+	case "401":
+		h.Unauthenticated = http.StatusUnauthorized
+	case "403":
+		h.Unauthenticated = http.StatusForbidden
+	default:
+		return d.Errf("unauthenticated is 401 or 403, not %q", status)
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalOnDeny(d *caddyfile.Dispenser) error {
+	if err := oneArg(d, &h.OnDeny); err != nil {
+		return err
+	}
+	if h.OnDeny != "answer" && h.OnDeny != "error" {
+		return d.Errf("on_deny is answer or error, not %q", h.OnDeny)
+	}
+	return nil
+}
+
+func (h *Handler) unmarshalPreflight(d *caddyfile.Dispenser) error {
+	args := d.RemainingArgs()
+	if len(args) < 2 || args[0] != "answer" {
+		return d.Err("preflight takes: answer <origins...>, such as: preflight answer https://app.example.com")
+	}
+	for _, origin := range args[1:] {
+		if !validOrigin(origin) {
+			return d.Errf("%q is no origin; expected a scheme, host and port without a path, such as https://app.example.com, or *", origin)
+		}
+	}
+	h.Preflight = append(h.Preflight, args[1:]...)
+	return nil
+}
+
+// validOrigin reports whether s is a serialized origin (RFC 6454, section 6.2), or "*".
+func validOrigin(s string) bool {
+	if s == "*" {
+		return true
+	}
+	_, host, ok := strings.Cut(s, "://")
+	return ok && host != "" && !strings.ContainsAny(host, "/?#@ ")
+}
+
+// validFieldName reports whether s is a header's name that the gateway may take a
+// credential from: a token (RFC 9110, section 5.6.2) that Caddy does not drop for
+// its "_" or ".", and not a field with a meaning of its own.
+func validFieldName(s string) bool {
+	if s == "" || strings.EqualFold(s, "Authorization") || strings.EqualFold(s, "Cookie") || strings.EqualFold(s, "Host") {
+		return false
+	}
+	for _, c := range []byte(s) {
+		if c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {
+			return false
+		}
+	}
+	return true
+}
+
+var _ caddyfile.Unmarshaler = (*Handler)(nil)

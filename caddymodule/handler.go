@@ -1,0 +1,174 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/netip"
+	"time"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+
+	"github.com/scopegate/scopegate/proxy"
+)
+
+func init() {
+	caddy.RegisterModule(new(Handler))
+}
+
+// Handler decides on every request that reaches it: an allowed one goes on to the
+// next handler, with the headers that tell the upstream what was decided, and
+// any other is refused.
+type Handler struct {
+	// APIs are the only APIs served here; others do not exist. Default: all.
+	APIs []string `json:"apis,omitempty"`
+
+	// Credentials are the places where a credential may be. Default: bearer.
+	Credentials []CredentialPlace `json:"credentials,omitempty"`
+
+	// KeepCredentials leaves the credential in the request that goes upstream.
+	KeepCredentials bool `json:"keep_credentials,omitempty"`
+
+	// Unauthenticated is the status for no or an unknown credential: 401 or 403.
+	// Default: 403.
+	Unauthenticated int `json:"unauthenticated,omitempty"`
+
+	// OnDeny is "answer", to answer a denial, or "error", to hand it to
+	// handle_errors. Default: answer.
+	OnDeny string `json:"on_deny,omitempty"`
+
+	// Preflight are the origins whose CORS preflights are answered, for the
+	// methods that the API has. Default: none, preflights are refused.
+	Preflight []string `json:"preflight,omitempty"`
+
+	// Shadow decides, counts and logs, but lets requests through.
+	Shadow bool `json:"shadow,omitempty"`
+
+	gateway *proxy.Gateway
+	metrics *metrics
+	logger  *zap.Logger
+}
+
+// CredentialPlace is a place where a credential may be.
+type CredentialPlace struct {
+	// In is "bearer", "basic" or "header".
+	In string `json:"in"`
+	// Name is the header's name, for "header".
+	Name string `json:"name,omitempty"`
+}
+
+// errDenied is what handle_errors gets with "on_deny error". The reason is in the
+// placeholder {http.scopegate.reason}, and not in the error, which might be shown.
+var errDenied = errors.New("access denied")
+
+// CaddyModule returns the Caddy module information.
+func (*Handler) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "http.handlers.scopegate",
+		New: func() caddy.Module { return new(Handler) },
+	}
+}
+
+// Provision sets the handler up.
+func (h *Handler) Provision(ctx caddy.Context) error {
+	h.logger = ctx.Logger()
+	app, err := ctx.App("scopegate")
+	if err != nil {
+		return fmt.Errorf("scopegate: %w", err)
+	}
+	h.metrics = processMetrics
+	places, err := h.places()
+	if err != nil {
+		return err
+	}
+	h.gateway = &proxy.Gateway{
+		Source:           app.(*App),
+		APIs:             h.APIs,
+		Places:           places,
+		KeepCredentials:  h.KeepCredentials,
+		Challenge:        h.Unauthenticated == http.StatusUnauthorized,
+		PreflightOrigins: h.Preflight,
+		Shadow:           h.Shadow,
+		ClientAddr:       clientAddr,
+	}
+	return nil
+}
+
+// Validate checks what the JSON form could get wrong, and that no credential
+// would be written to an access log.
+func (h *Handler) Validate() error {
+	switch h.Unauthenticated {
+	case 0, http.StatusUnauthorized, http.StatusForbidden:
+	default:
+		return fmt.Errorf("scopegate: unauthenticated is 401 or 403, not %d", h.Unauthenticated)
+	}
+	switch h.OnDeny {
+	case "", "answer", "error":
+	default:
+		return fmt.Errorf(`scopegate: on_deny is "answer" or "error", not %q`, h.OnDeny)
+	}
+	return nil
+}
+
+// ServeHTTP decides, records the decision, and forwards or refuses.
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
+	start := time.Now()
+	verdict := h.gateway.Judge(r)
+	h.metrics.count(verdict, time.Since(start))
+	h.announce(r, verdict)
+	if verdict.Through {
+		return h.forward(w, r, next, verdict)
+	}
+	if h.OnDeny == "error" && !verdict.Preflight() {
+		proxy.CloseUnread(w, r)
+		return caddyhttp.Error(h.gateway.Status(verdict.Decision.Reason), errDenied)
+	}
+	h.gateway.Refuse(w, r, verdict)
+	return nil
+}
+
+func (h *Handler) forward(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, v *proxy.Verdict) error {
+	forwarded := h.gateway.Forward(w, r, v)
+	err := next.ServeHTTP(forwarded, r)
+	if err != nil {
+		proxy.Abandoned(w, forwarded)
+	}
+	return err
+}
+
+// places turns the configured places into those of package proxy.
+func (h *Handler) places() ([]proxy.Place, error) {
+	places := make([]proxy.Place, 0, len(h.Credentials))
+	for _, c := range h.Credentials {
+		switch {
+		case c.In == "bearer" && c.Name == "":
+			places = append(places, proxy.Place{Kind: proxy.Bearer})
+		case c.In == "basic" && c.Name == "":
+			places = append(places, proxy.Place{Kind: proxy.Basic})
+		case c.In == "header" && validFieldName(c.Name):
+			places = append(places, proxy.Place{Kind: proxy.Header, Name: http.CanonicalHeaderKey(c.Name)})
+		default:
+			return nil, fmt.Errorf("scopegate: no place for a credential: %q %q; expected bearer, basic, or header and its name", c.In, c.Name)
+		}
+	}
+	return places, nil
+}
+
+// clientAddr returns the client's address as Caddy knows it, trusted proxies
+// taken into account. One that is no address is in no source.
+func clientAddr(r *http.Request) netip.Addr {
+	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
+	addr, err := netip.ParseAddr(client)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return addr.WithZone("")
+}
+
+var (
+	_ caddy.Provisioner           = (*Handler)(nil)
+	_ caddy.Validator             = (*Handler)(nil)
+	_ caddyhttp.MiddlewareHandler = (*Handler)(nil)
+)

@@ -1,0 +1,103 @@
+package caddymodule
+
+import (
+	"errors"
+	"sync/atomic"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+
+	"github.com/scopegate/scopegate/proxy"
+	"github.com/scopegate/scopegate/store"
+)
+
+// processMetrics are the collectors of this process. Caddy makes a new registry
+// for each configuration; the collectors outlive it, so that counts go on.
+var processMetrics = newMetrics()
+
+// metrics are what Scopegate counts. No label says which token it was: their
+// number is not bounded.
+type metrics struct {
+	decisions *prometheus.CounterVec
+	duration  prometheus.Histogram
+	applies   *prometheus.CounterVec
+	state     *storeCollector
+}
+
+func newMetrics() *metrics {
+	const namespace, subsystem = "caddy", "scopegate"
+	return &metrics{
+		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "decisions_total",
+			Help: "Decisions on requests, by API, version, decision (allow, deny, preflight) and reason of a denial.",
+		}, []string{"api", "version", "decision", "reason"}),
+		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "decision_duration_seconds",
+			Help:    "Time from a request's header to the decision on it.",
+			Buckets: []float64{250e-9, 500e-9, 1e-6, 2e-6, 4e-6, 8e-6, 16e-6, 64e-6, 256e-6, 1e-3},
+		}),
+		applies: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "scopes_apply_total",
+			Help: "Attempts to apply the scope file, by result (applied, unchanged, failed).",
+		}, []string{"result"}),
+		state: &storeCollector{
+			tokens: prometheus.NewDesc("caddy_scopegate_tokens",
+				"Tokens by state (active, inactive).", []string{"state"}, nil),
+			revision: prometheus.NewDesc("caddy_scopegate_store_revision",
+				"Number of the last change in the store.", nil, nil),
+		},
+	}
+}
+
+// register puts the collectors into a configuration's registry.
+func (m *metrics) register(registry *prometheus.Registry) error {
+	for _, c := range []prometheus.Collector{m.decisions, m.duration, m.applies, m.state} {
+		var already prometheus.AlreadyRegisteredError
+		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
+			return err
+		}
+	}
+	return nil
+}
+
+// observe makes s the store whose state is told.
+func (m *metrics) observe(s *store.Store) { m.state.store.Store(s) }
+
+// count counts a decision and the time that it took.
+func (m *metrics) count(v *proxy.Verdict, took time.Duration) {
+	m.duration.Observe(took.Seconds())
+	m.decisions.WithLabelValues(apiName(v), v.Decision.Version, decisionWord(v), reasonCode(v)).Inc()
+}
+
+// storeCollector reads the state of the store whenever it is asked for.
+type storeCollector struct {
+	store            atomic.Pointer[store.Store]
+	tokens, revision *prometheus.Desc
+}
+
+// Describe implements prometheus.Collector.
+func (c *storeCollector) Describe(descs chan<- *prometheus.Desc) {
+	descs <- c.tokens
+	descs <- c.revision
+}
+
+// Collect implements prometheus.Collector.
+func (c *storeCollector) Collect(values chan<- prometheus.Metric) {
+	s := c.store.Load()
+	if s == nil {
+		return
+	}
+	snapshot := s.Snapshot()
+	if snapshot == nil {
+		return
+	}
+	counts := snapshot.Counts()
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		values <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	gauge(c.tokens, float64(counts.Active), "active")
+	gauge(c.tokens, float64(counts.Inactive), "inactive")
+	gauge(c.revision, float64(snapshot.Revision()))
+}
+
+var _ prometheus.Collector = (*storeCollector)(nil)

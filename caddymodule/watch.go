@@ -1,0 +1,186 @@
+package caddymodule
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/scopegate/scopegate/store"
+)
+
+// watchInterval is how often the scope file is looked at. It is applied once it
+// has stayed the same for one interval, so that a file that is being written is
+// not read by half. Looking, rather than waiting for the kernel to tell, also
+// works on network file systems and through the links of a Kubernetes volume.
+const watchInterval = 500 * time.Millisecond
+
+// watch applies a scope file whenever its bytes differ from those that were last
+// applied from the same path. A file that cannot be applied changes nothing.
+type watch struct {
+	store   *store.Store
+	file    *ScopeFile
+	source  string // the path by which the store remembers what was applied
+	logger  *zap.Logger
+	metrics *metrics
+
+	seen    os.FileInfo // as it was when looked at last; nil for none
+	settled bool        // seen has been dealt with
+	failure string      // of the last look, so that it is told once
+
+	cancel context.CancelFunc
+	done   chan struct{}
+}
+
+func newWatch(s *store.Store, file *ScopeFile, logger *zap.Logger, m *metrics) *watch {
+	source := file.Path
+	if absolute, err := filepath.Abs(source); err == nil {
+		source = absolute
+	}
+	return &watch{store: s, file: file, source: source, logger: logger, metrics: m}
+}
+
+// first applies the file before any request is decided on. If that fails, the
+// store goes on with what was applied before, and it is an error only if there
+// was nothing before.
+func (w *watch) first() error {
+	w.seen, _ = os.Stat(w.file.Path) // if it fails, so does apply
+	w.settled = true
+	err := w.apply(context.Background())
+	if err == nil {
+		return nil
+	}
+	if _, before, lookup := w.store.AppliedDigest(w.source); lookup != nil || !before {
+		return fmt.Errorf("scopegate: the scope file cannot be applied, and none was applied before:\n%w", err)
+	}
+	w.fail(err)
+	return nil
+}
+
+// start goes on to look at the file until stop.
+func (w *watch) start() {
+	ctx, cancel := context.WithCancel(context.Background())
+	w.cancel = cancel
+	w.done = make(chan struct{})
+	go w.run(ctx)
+}
+
+// stop ends the watch and waits for an apply that is under way.
+func (w *watch) stop() {
+	if w.cancel != nil {
+		w.cancel()
+		<-w.done
+	}
+}
+
+func (w *watch) run(ctx context.Context) {
+	defer close(w.done)
+	ticker := time.NewTicker(watchInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			w.look(ctx)
+		}
+	}
+}
+
+// look applies the file if it has changed and then stayed the same since the
+// last look.
+func (w *watch) look(ctx context.Context) {
+	now, err := os.Stat(w.file.Path)
+	if err != nil {
+		w.seen, w.settled = nil, false
+		w.fail(err)
+		return
+	}
+	if !sameFile(w.seen, now) {
+		w.seen, w.settled = now, false
+		return
+	}
+	if w.settled {
+		return
+	}
+	err = w.apply(ctx)
+	w.settled = !errors.Is(err, store.ErrMoved) // somebody else made a change: plan anew
+	if err != nil {
+		w.fail(err)
+		return
+	}
+	w.failure = ""
+}
+
+func sameFile(a, b os.FileInfo) bool {
+	return a != nil && b != nil && os.SameFile(a, b) && a.ModTime().Equal(b.ModTime()) && a.Size() == b.Size()
+}
+
+// fail tells why the file was not applied, once for each reason.
+func (w *watch) fail(err error) {
+	if err.Error() == w.failure {
+		return
+	}
+	w.failure = err.Error()
+	w.metrics.applies.WithLabelValues("failed").Inc()
+	w.logger.Error("scope file not applied; what was applied before stays in force",
+		zap.String("file", w.file.Path), zap.Error(err))
+}
+
+// apply applies the file as it is now, unless it is what was applied last.
+func (w *watch) apply(ctx context.Context) error {
+	src, err := os.ReadFile(w.file.Path)
+	if err != nil {
+		return err
+	}
+	digest := sha256.Sum256(src)
+	last, ok, err := w.store.AppliedDigest(w.source)
+	if err != nil {
+		return err
+	}
+	if ok && last == digest {
+		w.metrics.applies.WithLabelValues("unchanged").Inc()
+		return nil
+	}
+	file, err := readScopes(w.file.Path, src, time.Now())
+	if err != nil {
+		return err
+	}
+	for _, warning := range file.Warnings {
+		w.logger.Warn(warning.Error())
+	}
+	plan, err := w.store.Plan(ctx, file, store.PlanOptions{})
+	if err != nil {
+		return err
+	}
+	result, err := w.store.Apply(ctx, plan, store.ApplyOptions{
+		Actor: "scope file " + w.file.Path, AllowWiden: !w.file.Review, Source: w.source, Digest: digest,
+	})
+	if err != nil {
+		return w.explainReview(err)
+	}
+	w.metrics.applies.WithLabelValues("applied").Inc()
+	w.report(result)
+	return nil
+}
+
+// explainReview says what to do about a file that widens and waits for a review.
+func (w *watch) explainReview(err error) error {
+	if !errors.Is(err, store.ErrWiden) {
+		return err
+	}
+	return fmt.Errorf("%w; once it is reviewed, run: caddy scopegate apply --allow-widen %s", err, w.file.Path)
+}
+
+func (w *watch) report(result store.Result) {
+	for _, warning := range result.Warnings {
+		w.logger.Warn(warning)
+	}
+	w.logger.Info("scope file applied", zap.String("file", w.file.Path),
+		zap.Uint64("revision", result.Revision), zap.Int("changes", len(result.Changes)))
+}

@@ -1,0 +1,153 @@
+package proxy
+
+import (
+	"encoding/base64"
+	"net/http"
+	"strings"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// Place is a place in a request where a credential may be.
+type Place struct {
+	Kind PlaceKind
+	Name string // the canonical name of the field, for Header
+}
+
+// PlaceKind is the kind of a [Place].
+type PlaceKind uint8
+
+// The kinds of places.
+const (
+	Bearer PlaceKind = iota + 1 // Authorization: Bearer (RFC 6750, section 2.1)
+	Basic                       // Authorization: Basic (RFC 7617); the password is the credential
+	Header                      // a field that has nothing but the credential
+)
+
+var defaultPlaces = []Place{{Kind: Bearer}}
+
+// field returns the name of the header field of the place.
+func (p *Place) field() string {
+	if p.Kind == Header {
+		return p.Name
+	}
+	return "Authorization"
+}
+
+// presented is a credential as it was found in a request.
+type presented struct {
+	place  *Place // nil if there is none
+	digest scopes.Digest
+	user   string // the user name, for Basic; "" may be anybody
+}
+
+// grant looks the credential up. A user name that does not fit the token is as
+// wrong as an unknown credential.
+func (p *presented) grant(s Snapshot) scopes.Grant {
+	if p.place == nil {
+		return scopes.Grant{State: scopes.Anonymous}
+	}
+	grant := s.Grant(p.digest)
+	if p.user != "" && p.user != grant.Account && p.user != grant.ID {
+		return scopes.Grant{}
+	}
+	return grant
+}
+
+// findCredential looks into every place. It reports false if more than one is
+// filled, one is filled twice, or one is filled with what no parser should accept.
+func (g *Gateway) findCredential(r *http.Request) (found presented, ok bool) {
+	places := g.places()
+	for i := range places {
+		p := &places[i]
+		values := r.Header[p.field()]
+		if len(values) == 0 {
+			continue
+		}
+		if len(values) > 1 {
+			return presented{}, false
+		}
+		got, ok := p.read(values[0])
+		if !ok {
+			return presented{}, false
+		}
+		if got.place == nil {
+			continue
+		}
+		if found.place != nil {
+			return presented{}, false
+		}
+		found = got
+	}
+	return found, true
+}
+
+// read reads a field's value as a credential of the place. A field without one,
+// or with another scheme's, gives the zero presented.
+func (p *Place) read(value string) (presented, bool) {
+	switch p.Kind {
+	case Header:
+		return p.accept(value, "")
+	case Bearer:
+		if secret, ok := cutScheme(value, "bearer"); ok {
+			return p.accept(secret, "")
+		}
+	case Basic:
+		if encoded, ok := cutScheme(value, "basic"); ok {
+			return p.readBasic(encoded)
+		}
+	}
+	return presented{}, true
+}
+
+// cutScheme cuts an authentication scheme, which is in lower case, and the spaces
+// behind it off a field's value (RFC 9110, section 11.4).
+func cutScheme(value, scheme string) (rest string, ok bool) {
+	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+		return "", false
+	}
+	rest = value[len(scheme):]
+	if rest != "" && rest[0] != ' ' {
+		return "", false
+	}
+	return strings.TrimLeft(rest, " "), true
+}
+
+// maxBasic bounds the decoded length of user name, colon and password in bytes.
+const maxBasic = 128 + 1 + scopes.MaxCredentialBytes
+
+func (p *Place) readBasic(encoded string) (presented, bool) {
+	if encoded == "" {
+		return presented{}, true
+	}
+	var buf [maxBasic]byte
+	if base64.StdEncoding.DecodedLen(len(encoded)) > len(buf) {
+		return presented{}, false
+	}
+	n, err := base64.StdEncoding.Strict().Decode(buf[:], []byte(encoded))
+	if err != nil {
+		return presented{}, false
+	}
+	user, password, ok := strings.Cut(string(buf[:n]), ":")
+	if !ok {
+		return presented{}, false
+	}
+	return p.accept(password, user)
+}
+
+// accept takes a secret that consists of visible ASCII characters without a
+// comma, at most 512. An empty one counts as none.
+func (p *Place) accept(secret, user string) (presented, bool) {
+	if secret == "" {
+		return presented{}, true
+	}
+	if len(secret) > scopes.MaxCredentialBytes {
+		return presented{}, false
+	}
+	for i := range len(secret) {
+		if c := secret[i]; c <= ' ' || c > '~' || c == ',' && p.Kind != Basic {
+			return presented{}, false
+		}
+	}
+	return presented{place: p, digest: scopes.DigestOf(secret), user: user}, true
+}

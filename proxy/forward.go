@@ -1,0 +1,204 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"slices"
+	"strings"
+	"sync/atomic"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// The fields that tell the upstream what was decided.
+const (
+	tokenField   = "X-Scopegate-Token"
+	accountField = "X-Scopegate-Account"
+	apiField     = "X-Scopegate-Api"
+	versionField = "X-Scopegate-Version"
+)
+
+// Forward prepares a request that goes through, in place, and returns the writer
+// to answer it with:
+//
+//   - whatever the client sent under X-Scopegate-*, in any spelling and as a
+//     trailer too, is removed, and so are method overrides that repeat the method;
+//   - if the request is allowed, X-Scopegate-Token, -Account, -Api and -Version
+//     say what was decided, a version that was filled in is set, and the
+//     credential is removed unless it is to be kept;
+//   - Connection names none of these any more, so that no later hop drops them;
+//   - on HTTP/1, a response that starts before the request's body was read to its
+//     end closes the connection, so that the rest is never taken for a request.
+func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, v *Verdict) http.ResponseWriter {
+	for name := range r.Header {
+		if isIdentity(name) || overridesMethod(name) {
+			delete(r.Header, name)
+		}
+	}
+	cleanConnection(r.Header, v.Decision.API)
+	if v.Decision.Allowed() {
+		if v.place != nil && !g.KeepCredentials && !g.Shadow {
+			delete(r.Header, v.place.field())
+		}
+		identify(r.Header, v)
+	}
+	return guardBody(w, r)
+}
+
+// identify tells the upstream who asks and what was decided.
+func identify(h http.Header, v *Verdict) {
+	d := &v.Decision
+	values := [...]string{v.Grant.ID, v.Grant.Account, d.API.Name, d.Version}
+	h[tokenField] = values[0:1:1]
+	h[accountField] = values[1:2:2]
+	h[apiField] = values[2:3:3]
+	if d.Version != "" {
+		h[versionField] = values[3:4:4]
+		if d.SetHeader != "" {
+			h[d.SetHeader] = values[3:4:4]
+		}
+	}
+}
+
+// cleanConnection removes from Connection the names of fields that the upstream
+// must see: the identity fields, and those in which the API reads its version.
+func cleanConnection(h http.Header, api *scopes.API) {
+	values := h["Connection"]
+	if !slices.ContainsFunc(values, func(v string) bool { return hasProtectedOption(v, api) }) {
+		return
+	}
+	kept := make([]string, 0, len(values))
+	for _, value := range values {
+		for option := range strings.SplitSeq(value, ",") {
+			if option = strings.TrimSpace(option); option != "" && !isProtected(option, api) {
+				kept = append(kept, option)
+			}
+		}
+	}
+	if len(kept) == 0 {
+		delete(h, "Connection")
+		return
+	}
+	h["Connection"] = kept
+}
+
+func hasProtectedOption(value string, api *scopes.API) bool {
+	for option := range strings.SplitSeq(value, ",") {
+		if isProtected(strings.TrimSpace(option), api) {
+			return true
+		}
+	}
+	return false
+}
+
+func isProtected(field string, api *scopes.API) bool {
+	return isIdentity(field) || api != nil && slices.ContainsFunc(api.VersionFrom, func(p scopes.VersionPlace) bool {
+		return p.Kind == scopes.InHeader && strings.EqualFold(p.Name, field)
+	})
+}
+
+// guardBody watches the body of an HTTP/1 request. HTTP/2 and 3 frame each stream
+// apart, and a request without a body leaves nothing behind.
+func guardBody(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
+	cleanTrailer(r.Trailer)
+	if !hasBody(r) {
+		return w
+	}
+	body := &watchedBody{ReadCloser: r.Body, request: r, left: r.ContentLength}
+	r.Body = body
+	if r.ProtoMajor != 1 {
+		return w
+	}
+	return &closingWriter{ResponseWriter: w, body: body}
+}
+
+func hasBody(r *http.Request) bool {
+	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
+}
+
+func cleanTrailer(t http.Header) {
+	for name := range t {
+		if isIdentity(name) || overridesMethod(name) {
+			delete(t, name)
+		}
+	}
+}
+
+// watchedBody knows whether a body was read to its end, and cleans the trailers
+// that come with the end.
+type watchedBody struct {
+	io.ReadCloser
+	request *http.Request
+	left    int64 // bytes that Content-Length announces and that are still to come; negative if unknown
+	ended   atomic.Bool
+}
+
+// Read reads on and takes note of the end.
+func (b *watchedBody) Read(p []byte) (int, error) {
+	n, err := b.ReadCloser.Read(p)
+	if b.left > 0 {
+		b.left -= int64(n)
+	}
+	if err == io.EOF || b.left == 0 { //nolint:errorlint // io.EOF is never wrapped by a Reader
+		cleanTrailer(b.request.Trailer)
+		b.ended.Store(true)
+	}
+	return n, err
+}
+
+// closingWriter closes the connection after a response that starts before the
+// request's body has ended.
+type closingWriter struct {
+	http.ResponseWriter
+	body    *watchedBody
+	started bool
+}
+
+// WriteHeader adds "Connection: close" to a final response that comes early.
+func (w *closingWriter) WriteHeader(status int) {
+	if status >= http.StatusOK {
+		w.start()
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+// Write writes to the response's body.
+func (w *closingWriter) Write(p []byte) (int, error) {
+	w.start()
+	return w.ResponseWriter.Write(p)
+}
+
+// ReadFrom lets the server copy a response without a buffer, where it can.
+func (w *closingWriter) ReadFrom(from io.Reader) (int64, error) {
+	w.start()
+	return io.Copy(w.ResponseWriter, from)
+}
+
+// Unwrap is for http.ResponseController.
+func (w *closingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+func (w *closingWriter) start() {
+	if !w.started {
+		w.started = true
+		CloseEarly(w.ResponseWriter, w.body.ended.Load())
+	}
+}
+
+// Abandoned is to be called when the next handler returned an error after
+// Forward: whoever answers it then, with the original writer, closes the
+// connection if the request's body has not ended.
+func Abandoned(w, forwarded http.ResponseWriter) {
+	if guarded, ok := forwarded.(*closingWriter); ok && !guarded.started {
+		CloseEarly(w, guarded.body.ended.Load())
+	}
+}
+
+// CloseEarly makes an HTTP/1 response the connection's last one unless the
+// request's body has ended.
+func CloseEarly(w http.ResponseWriter, bodyEnded bool) {
+	if !bodyEnded {
+		w.Header()["Connection"] = []string{"close"}
+	}
+}
+
+var _ io.ReaderFrom = (*closingWriter)(nil)

@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+)
+
+// wellFramed reports whether every hop will take the request for the same
+// message: no tunnel, no upgrade but to a WebSocket, no second method.
+func wellFramed(r *http.Request) bool {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+		return false
+	}
+	for name, values := range r.Header {
+		switch {
+		case name == "Upgrade":
+			if !isWebSocket(r, values) {
+				return false
+			}
+		case overridesMethod(name):
+			for _, v := range values {
+				if v != r.Method {
+					return false
+				}
+			}
+		}
+	}
+	return true
+}
+
+// isWebSocket reports whether Upgrade fields ask for a WebSocket, on GET and
+// nothing else (RFC 6455, section 4.1). After any other switch of protocols the
+// gateway would be a blind tunnel.
+func isWebSocket(r *http.Request, upgrade []string) bool {
+	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket") &&
+		r.Method == http.MethodGet && r.ContentLength == 0
+}
+
+// overrideNames are the fields in which frameworks let a client override the
+// method, in lower case.
+var overrideNames = [...]string{"x-http-method-override", "x-http-method", "x-method-override", "x-method"}
+
+// overridesMethod reports whether a field is an override in any spelling.
+func overridesMethod(name string) bool {
+	if name == "" || name[0]|0x20 != 'x' {
+		return false
+	}
+	for _, o := range overrideNames {
+		if len(name) == len(o) && hasFoldedPrefix(name, o) {
+			return true
+		}
+	}
+	return false
+}
+
+// identityPrefix is what the names of the fields begin with that only the gateway
+// may set.
+const identityPrefix = "x-scopegate-"
+
+func isIdentity(name string) bool { return hasFoldedPrefix(name, identityPrefix) }
+
+// hasFoldedPrefix reports whether name begins with prefix, which is in lower case
+// with hyphens, for an upstream that ignores case and takes "_" and "." for "-",
+// as CGI and its heirs do.
+func hasFoldedPrefix(name, prefix string) bool {
+	if len(name) < len(prefix) {
+		return false
+	}
+	for i := range len(prefix) {
+		c := name[i]
+		switch {
+		case c == '_' || c == '.':
+			c = '-'
+		case 'A' <= c && c <= 'Z':
+			c |= 0x20
+		}
+		if c != prefix[i] {
+			return false
+		}
+	}
+	return true
+}

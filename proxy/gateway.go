@@ -1,0 +1,161 @@
+package proxy
+
+import (
+	"net/http"
+	"net/netip"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// Snapshot is one consistent state of all tokens and APIs. It is immutable.
+type Snapshot interface {
+	// Grant returns what is known of the token with this credential; the zero
+	// Grant if there is none. It must not allocate.
+	Grant(scopes.Digest) scopes.Grant
+	// Catalog returns the APIs that the grants are compiled against.
+	Catalog() *scopes.Catalog
+}
+
+// Source yields the state to decide on.
+type Source interface {
+	// Snapshot returns the current state, or nil while there is none to decide
+	// on: then every request is refused as stale.
+	Snapshot() Snapshot
+}
+
+// Gateway is the configuration of one site. It must not be modified once it is
+// in use, and is then safe for concurrent use.
+type Gateway struct {
+	Source Source
+	// APIs are the only ones served here; others do not exist. None means all.
+	APIs []string
+	// Places are where a credential may be. None means bearer.
+	Places []Place
+	// KeepCredentials leaves the credential in the request that goes upstream.
+	KeepCredentials bool
+	// Challenge answers requests without a known credential 401 instead of 403.
+	Challenge bool
+	// PreflightOrigins are the origins whose CORS preflights are answered; "*" is
+	// every origin, none answers none.
+	PreflightOrigins []string
+	// Shadow lets requests through that would be denied, unless their framing or
+	// target is malformed or there is no state to decide on.
+	Shadow bool
+	// ClientAddr returns the client's address, for tokens that are bound to
+	// sources. Nil means the connection's peer.
+	ClientAddr func(*http.Request) netip.Addr
+	// Now is the clock for expiry. Nil means time.Now.
+	Now func() time.Time
+
+	view atomic.Pointer[scopes.View] // the view of the latest catalog seen
+}
+
+// Verdict is what came of judging a request.
+type Verdict struct {
+	Decision scopes.Decision
+	// Grant is the token's; zero if there was no credential or no token has it.
+	Grant scopes.Grant
+	// API and Version are where the request leads: what was decided on, or, for a
+	// denied request that goes on in shadow, what it asks for. API is nil if that
+	// is no API.
+	API     *scopes.API
+	Version string
+	// Target and Method are what was decided on.
+	Target, Method string
+	// Through reports that the request goes on to the next handler: because it is
+	// allowed, or in shadow of a denial.
+	Through bool
+
+	place     *Place // that held the credential; nil for none
+	preflight scopes.Methods
+}
+
+// Judge decides on a request. It changes neither the request nor anything else.
+func (g *Gateway) Judge(r *http.Request) *Verdict {
+	v := &Verdict{Method: r.Method}
+	snapshot := g.Source.Snapshot()
+	if snapshot == nil {
+		return v // the zero Decision: stale
+	}
+	target, ok := readTarget(r)
+	v.Target = target
+	if !ok || !wellFramed(r) {
+		v.Decision.Reason = scopes.MalformedRequest
+		return v
+	}
+	view := g.viewOf(snapshot.Catalog())
+	if v.preflight = g.preflightMethods(r, view, target); v.preflight != 0 {
+		return v
+	}
+	g.decide(v, r, snapshot, view)
+	return v
+}
+
+// decide reads the credential and has the request evaluated.
+func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *scopes.View) {
+	found, ok := g.findCredential(r)
+	if ok {
+		v.place = found.place
+		v.Grant = found.grant(snapshot)
+	}
+	request := scopes.Request{
+		Method: r.Method, Target: v.Target, Host: r.Host, Header: r.Header, Now: g.now(),
+	}
+	if len(v.Grant.Sources) > 0 {
+		request.Source = g.clientAddr(r)
+	}
+	v.Decision = view.Decide(&request, &v.Grant)
+	mayShadow := v.Decision.Reason != scopes.MalformedRequest
+	if !ok {
+		v.Decision = scopes.Decision{Reason: scopes.MalformedRequest}
+	}
+	v.Through = v.Decision.Allowed() || g.Shadow && mayShadow
+	v.API, v.Version = v.Decision.API, v.Decision.Version
+	if v.Through && !v.Decision.Allowed() {
+		route := view.Route(&request)
+		v.API, v.Version = route.API, route.Version
+	}
+}
+
+// viewOf returns the site's view of a catalog, made once for each catalog.
+func (g *Gateway) viewOf(c *scopes.Catalog) *scopes.View {
+	view := g.view.Load()
+	if view == nil || view.Catalog() != c {
+		view = c.View(g.APIs...)
+		g.view.Store(view)
+	}
+	return view
+}
+
+func (g *Gateway) now() time.Time {
+	if g.Now != nil {
+		return g.Now()
+	}
+	return time.Now()
+}
+
+func (g *Gateway) clientAddr(r *http.Request) netip.Addr {
+	if g.ClientAddr != nil {
+		return g.ClientAddr(r)
+	}
+	peer, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{} // in no source
+	}
+	return peer.Addr()
+}
+
+// places returns where a credential may be, the default filled in.
+func (g *Gateway) places() []Place {
+	if len(g.Places) == 0 {
+		return defaultPlaces
+	}
+	return g.Places
+}
+
+func (g *Gateway) accepts(kind PlaceKind) bool {
+	return slices.ContainsFunc(g.places(), func(p Place) bool { return p.Kind == kind })
+}

@@ -1,0 +1,93 @@
+package proxy
+
+import (
+	"net/http"
+	"strconv"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// answer is a response that is always the same: the client learns nothing from it.
+type answer struct {
+	status int
+	body   []byte
+	header http.Header
+}
+
+func newAnswer(status int, title string, header http.Header) *answer {
+	body := `{"type":"about:blank","title":"` + title + `","status":` + strconv.Itoa(status) + "}"
+	a := &answer{status: status, body: []byte(body), header: http.Header{
+		"Content-Type":   {"application/problem+json"}, // RFC 9457
+		"Cache-Control":  {"no-store"},
+		"Content-Length": {strconv.Itoa(len(body))},
+	}}
+	for name, values := range header {
+		a.header[name] = values
+	}
+	return a
+}
+
+var (
+	accessDenied    = newAnswer(http.StatusForbidden, "Access Denied", nil)
+	unauthorized    = newAnswer(http.StatusUnauthorized, "Unauthorized", http.Header{"Www-Authenticate": {"Bearer"}})
+	basicChallenge  = newAnswer(http.StatusUnauthorized, "Unauthorized", http.Header{"Www-Authenticate": {`Basic realm="scopegate"`}})
+	tooManyRequests = newAnswer(http.StatusTooManyRequests, "Too Many Requests", http.Header{"Retry-After": {"1"}})
+	unavailable     = newAnswer(http.StatusServiceUnavailable, "Service Unavailable", http.Header{"Retry-After": {"1"}})
+)
+
+// answers has the answer to each reason. Only where a reason is about the node or
+// the rate does the client see a difference.
+var answers = func() (table [scopes.NumReasons]*answer) {
+	for i := range table {
+		table[i] = accessDenied
+	}
+	table[scopes.Stale] = unavailable
+	table[scopes.RateLimited] = tooManyRequests
+	return table
+}()
+
+// answerTo returns the answer to a denial.
+func (g *Gateway) answerTo(reason scopes.Reason) *answer {
+	if g.Challenge && (reason == scopes.NoCredential || reason == scopes.UnknownToken) {
+		if g.accepts(Basic) && !g.accepts(Bearer) {
+			return basicChallenge
+		}
+		return unauthorized
+	}
+	if int(reason) < len(answers) {
+		return answers[reason]
+	}
+	return accessDenied
+}
+
+// Status returns the status that a denial for this reason is answered with.
+func (g *Gateway) Status(reason scopes.Reason) int { return g.answerTo(reason).status }
+
+// Refuse answers a request that does not go through: a denial, or a CORS
+// preflight. On HTTP/1 the connection closes if the request has a body, which
+// nobody will read, so that the answer is sent at once and nothing of the body
+// is taken for a request.
+func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, v *Verdict) {
+	CloseUnread(w, r)
+	if v.preflight != 0 {
+		answerPreflight(w, r, v.preflight)
+		return
+	}
+	a := g.answerTo(v.Decision.Reason)
+	h := w.Header()
+	for name, values := range a.header {
+		h[name] = values[:len(values):len(values)]
+	}
+	w.WriteHeader(a.status)
+	if r.Method != http.MethodHead {
+		_, _ = w.Write(a.body) // the client is gone: nobody to tell
+	}
+}
+
+// CloseUnread makes the response the last one of an HTTP/1 connection if the
+// request has a body. It is for answers given without reading it.
+func CloseUnread(w http.ResponseWriter, r *http.Request) {
+	if r.ProtoMajor == 1 {
+		CloseEarly(w, !hasBody(r))
+	}
+}

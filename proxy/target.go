@@ -1,0 +1,56 @@
+package proxy
+
+import (
+	"net/http"
+	"strings"
+)
+
+// readTarget returns the target of a request in origin-form, as it will go
+// upstream. It reports false if Go would send other bytes than came in, or if
+// the target has no origin-form: decided on is what is forwarded.
+func readTarget(r *http.Request) (target string, ok bool) {
+	target = r.RequestURI
+	if !strings.HasPrefix(target, "/") {
+		if target, ok = originForm(r); !ok {
+			return r.RequestURI, false
+		}
+	}
+	return target, sentAs(r, target)
+}
+
+// originForm cuts scheme and authority off a target in absolute-form (RFC 9112,
+// section 3.2.2). The authority has become r.Host, as the RFC wants.
+func originForm(r *http.Request) (target string, ok bool) {
+	scheme, rest, ok := strings.Cut(r.RequestURI, "://")
+	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+		return "", false // authority-form, "*", or no target at all
+	}
+	end := strings.IndexAny(rest, "/?#")
+	if end < 0 {
+		return "/", rest != ""
+	}
+	if end == 0 || r.URL.User != nil {
+		return "", false
+	}
+	if rest[end] == '?' {
+		return "/" + rest[end:], true
+	}
+	return rest[end:], true
+}
+
+// sentAs reports whether Go's transport would send exactly target.
+func sentAs(r *http.Request, target string) bool {
+	path, query, hasQuery := strings.Cut(target, "?")
+	sent := r.URL.EscapedPath()
+	if sent == "" {
+		sent = "/"
+	}
+	return r.URL.Opaque == "" && sent == path && r.URL.RawQuery == query &&
+		hasQuery == (r.URL.ForceQuery || query != "")
+}
+
+// Unchanged reports whether the request that is about to be forwarded still has
+// the method and target that the verdict is about.
+func (v *Verdict) Unchanged(r *http.Request) bool {
+	return r.Method == v.Method && sentAs(r, v.Target)
+}
