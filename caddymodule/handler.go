@@ -83,6 +83,9 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := h.checkLogs(ctx); err != nil {
+		return err
+	}
 	h.gateway = &proxy.Gateway{
 		Source:           app.(*App),
 		APIs:             h.APIs,
@@ -96,8 +99,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	return nil
 }
 
-// Validate checks what the JSON form could get wrong, and that no credential
-// would be written to an access log.
+// Validate checks what the JSON form could get wrong.
 func (h *Handler) Validate() error {
 	switch h.Unauthenticated {
 	case 0, http.StatusUnauthorized, http.StatusForbidden:

@@ -35,7 +35,7 @@ func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, v *Verdict) ht
 			delete(r.Header, name)
 		}
 	}
-	cleanConnection(r.Header, v.Decision.API)
+	cleanConnection(r.Header, v.API)
 	if v.Decision.Allowed() {
 		if v.place != nil && !g.KeepCredentials && !g.Shadow {
 			delete(r.Header, v.place.field())

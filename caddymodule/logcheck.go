@@ -1,0 +1,180 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"reflect"
+	"slices"
+	"strings"
+	"unsafe"
+
+	"github.com/caddyserver/caddy/v2"
+	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+// Caddy redacts Authorization in its logs and no other header, and it copies the
+// request for them before any handler runs. So a credential in a header of its
+// own is in the access log unless the log's format filters it.
+
+// accessLogger is the name that Caddy's access logs have, and errorLogger that of
+// the log of failed requests, which has their headers too.
+const (
+	accessLogger = "http.log.access"
+	errorLogger  = "http.log.error"
+)
+
+// checkLogs refuses a configuration that would write a credential to the access
+// log of the server that the handler belongs to, and warns about the error log.
+func (h *Handler) checkLogs(ctx caddy.Context) error {
+	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	if !ok {
+		return nil // not part of a server, so nothing is logged
+	}
+	for _, place := range h.Credentials {
+		if place.In != "header" {
+			continue
+		}
+		field := http.CanonicalHeaderKey(place.Name)
+		if server.Logs != nil {
+			name, err := leakingLog(ctx, field, accessLogNames(server.Logs))
+			if err != nil {
+				return err
+			}
+			if name != "" {
+				return fmt.Errorf("scopegate: the log %q would contain the credentials in the header %s, "+
+					"for Caddy redacts Authorization only; add to its log block:\n%s", name, field, filterBlock(field))
+			}
+		}
+		if name, err := leakingLog(ctx, field, []string{errorLogger}); err != nil || name != "" {
+			h.logger.Warn("requests that fail are logged with the credentials in this header; "+
+				"add the filter to the global log block: { log { … } }",
+				zap.String("log", name), zap.String("header", field), zap.String("filter", filterBlock(field)), zap.Error(err))
+		}
+	}
+	return nil
+}
+
+func filterBlock(field string) string {
+	return "\tformat filter {\n\t\trequest>headers>" + field + " delete\n\t}"
+}
+
+// accessLogNames returns the names of the loggers that a server's access log
+// entries may go to.
+func accessLogNames(logs *caddyhttp.ServerLogConfig) []string {
+	var names []string
+	add := func(name string) {
+		full := accessLogger
+		if name != "" {
+			full += "." + name
+		}
+		if !slices.Contains(names, full) {
+			names = append(names, full)
+		}
+	}
+	if !logs.SkipUnmappedHosts {
+		add(logs.DefaultLoggerName)
+	}
+	for _, hostNames := range logs.LoggerNames {
+		for _, name := range hostNames {
+			add(name)
+		}
+	}
+	return names
+}
+
+// leakingLog returns the name of a configured log that takes entries of one of
+// the loggers and writes the value of a request header; "" if none does.
+func leakingLog(ctx caddy.Context, field string, loggers []string) (string, error) {
+	logs, err := configuredLogs(&ctx)
+	if err != nil {
+		return "", err
+	}
+	for name, log := range logs {
+		if !slices.ContainsFunc(loggers, func(l string) bool { return takes(log, l) }) {
+			continue
+		}
+		leaks, err := writesHeader(log, field)
+		if err != nil {
+			return "", err
+		}
+		if leaks {
+			return name, nil
+		}
+	}
+	return "", nil
+}
+
+// takes reports whether a log accepts the entries of a logger, by the longest of
+// its rules that names it, as Caddy does.
+func takes(log *caddy.CustomLog, logger string) bool {
+	longest := func(rules []string) int {
+		length := 0
+		for _, rule := range rules {
+			if strings.HasPrefix(logger+".", rule+".") {
+				length = max(length, len(rule))
+			}
+		}
+		return length
+	}
+	accept, reject := longest(log.Include), longest(log.Exclude)
+	if len(log.Include) > 0 && accept == 0 {
+		return false
+	}
+	return accept > reject || reject == 0
+}
+
+// writesHeader writes an entry of a request with the header through the log's own
+// encoder, and looks whether the value comes out.
+func writesHeader(log *caddy.CustomLog, field string) (bool, error) {
+	encoder, err := encoderOf(log)
+	if err != nil {
+		return false, err
+	}
+	const probe = "scopegate-log-probe"
+	request := &http.Request{Method: http.MethodGet, URL: new(url.URL), Header: http.Header{field: {probe}}}
+	encoder = encoder.Clone()
+	zap.Object("request", caddyhttp.LoggableHTTPRequest{Request: request}).AddTo(encoder)
+	line, err := encoder.EncodeEntry(zapcore.Entry{Message: "handled request"}, nil)
+	if err != nil {
+		return false, fmt.Errorf("scopegate: trying out a log format: %w", err)
+	}
+	defer line.Free()
+	return strings.Contains(line.String(), probe), nil
+}
+
+// errLogsHidden is what the check fails with if Caddy is not built as expected.
+var errLogsHidden = errors.New("scopegate: this version of Caddy does not show its logs, " +
+	"so it cannot be told whether they would contain credentials; use credentials bearer or basic")
+
+// configuredLogs returns the logs of the configuration that is being loaded. Caddy
+// keeps it in a field without a name for others, and no function gives it away.
+func configuredLogs(ctx *caddy.Context) (map[string]*caddy.CustomLog, error) {
+	config, ok := hidden[*caddy.Config](reflect.ValueOf(ctx).Elem(), "cfg")
+	if !ok || config == nil || config.Logging == nil {
+		return nil, errLogsHidden
+	}
+	return config.Logging.Logs, nil
+}
+
+// encoderOf returns the encoder of a log, which is hidden likewise.
+func encoderOf(log *caddy.CustomLog) (zapcore.Encoder, error) {
+	encoder, ok := hidden[zapcore.Encoder](reflect.ValueOf(&log.BaseLog).Elem(), "encoder")
+	if !ok || encoder == nil {
+		return nil, errLogsHidden
+	}
+	return encoder, nil
+}
+
+// hidden reads an unexported field of an addressable struct, if it has one of
+// that name and type.
+func hidden[T any](structure reflect.Value, name string) (value T, ok bool) {
+	field := structure.FieldByName(name)
+	if !field.IsValid() || field.Type() != reflect.TypeFor[T]() {
+		return value, false
+	}
+	return *(*T)(unsafe.Pointer(field.UnsafeAddr())), true //nolint:gosec // its type was just compared
+}
