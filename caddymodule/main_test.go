@@ -1,0 +1,18 @@
+package caddymodule_test
+
+import (
+	"testing"
+
+	caddycmd "github.com/caddyserver/caddy/v2/cmd"
+	_ "github.com/caddyserver/caddy/v2/modules/standard"
+	"github.com/rogpeppe/go-internal/testscript"
+
+	_ "github.com/scopegate/scopegate/caddymodule"
+)
+
+// TestMain makes this test binary a Caddy with the modules as well: it stands in
+// PATH under the name caddy, for test scripts and for exec.Command("caddy", …), so
+// that tests run real processes of exactly the code under test.
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"caddy": caddycmd.Main})
+}
