@@ -1,12 +1,14 @@
 package scopes
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
 	"time"
+	"unicode/utf8"
 )
 
 // Format is the format of scope files that this version reads: "format: 1".
@@ -42,6 +44,7 @@ func Read(name string, src []byte, now time.Time) (*File, error) {
 // their keys, and gathers problems instead of stopping at the first.
 type reader struct {
 	file     File
+	src      []byte // normalised
 	now      time.Time
 	problems []Problem
 	dropped  int // problems beyond maxProblems
@@ -56,12 +59,11 @@ type reader struct {
 
 // parse turns the file into a mapping whose format this version knows, or nil.
 func (r *reader) parse(src []byte) *yamlNode {
-	src, flaw := normalise(src)
-	if flaw != nil {
-		r.add(*flaw)
-		return nil
+	var root *yamlNode
+	var flaw *Problem
+	if r.src, flaw = normalise(src); flaw == nil {
+		root, flaw = parseYAML(r.src)
 	}
-	root, flaw := parseYAML(src)
 	if flaw != nil {
 		r.add(*flaw)
 		return nil
@@ -110,7 +112,7 @@ func (r *reader) problem(n *yamlNode, format string, args ...any) {
 
 // problemAt tells what is wrong at a character of a scalar, counted from 0.
 func (r *reader) problemAt(n *yamlNode, offset int, format string, args ...any) {
-	r.add(Problem{Line: n.line, Column: n.columnOf(offset), Text: fmt.Sprintf(format, args...)})
+	r.add(Problem{Line: n.line, Column: r.columnOf(n, offset), Text: fmt.Sprintf(format, args...)})
 }
 
 func (r *reader) add(p Problem) {
@@ -145,14 +147,32 @@ func inOrder(problems []Problem) []Problem {
 	return problems
 }
 
-// columnOf returns the column of a byte of a scalar's text. Within quotes that
-// have escapes, and within blocks, no place but the scalar's start is known.
-func (n *yamlNode) columnOf(offset int) int {
+// columnOf returns the column of a byte of a scalar's text. Where escapes or line
+// ends stand before it, no place but the scalar's start is known.
+func (r *reader) columnOf(n *yamlNode, offset int) int {
+	start := n.column - 1
 	if n.quoted {
+		start++
+	}
+	line := []rune(string(lineOf(r.src, n.line)))
+	before := n.text[:min(offset, len(n.text))]
+	if start > len(line) || !strings.HasPrefix(string(line[start:]), before) {
 		return n.column
 	}
-	return n.column + len([]rune(n.text[:min(offset, len(n.text))]))
+	return start + utf8.RuneCountInString(before) + 1
 }
+
+// lineOf returns a line, counted from 1, without its end.
+func lineOf(src []byte, line int) []byte {
+	for range line - 1 {
+		_, src, _ = bytes.Cut(src, []byte("\n"))
+	}
+	src, _, _ = bytes.Cut(src, []byte("\n"))
+	return src
+}
+
+// told counts the problems so far.
+func (r *reader) told() int { return len(r.problems) + r.dropped }
 
 // shown quotes text of the file for a message, cut if it is long.
 func shown(s string) string {

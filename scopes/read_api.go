@@ -45,6 +45,7 @@ type apiDraft struct {
 func (r *reader) readAPIs(n *yamlNode, f *File) {
 	r.apis = make(map[string]*readAPI)
 	r.versions = make(map[string]bool)
+	before := r.told()
 	for p := range r.named(n, "an API", validName, nameRule) {
 		if p.key.text == "scopegate" {
 			r.problem(p.key, "the name scopegate is reserved for the management API; choose another")
@@ -59,22 +60,22 @@ func (r *reader) readAPIs(n *yamlNode, f *File) {
 	for i := range f.APIs { // they stay where they are from here on
 		r.apis[f.APIs[i].Name].API = &f.APIs[i]
 	}
-	if len(r.problems) == 0 {
+	if r.told() == before {
 		r.checkConflicts(f.APIs)
 	}
 }
 
 func (r *reader) readAPI(p yamlPair, f *File) {
-	before := len(r.problems)
+	before := r.told()
 	draft := apiDraft{API: API{Name: p.key.text}, node: p.value}
-	if readFields(r, &apiTable, p.key, p.value, &draft) && len(r.problems) == before {
+	if readFields(r, &apiTable, p.key, p.value, &draft) && r.told() == before {
 		r.checkAPI(&draft)
 	}
 	f.APIs = append(f.APIs, draft.API)
 	for _, v := range draft.Versions {
 		r.versions[v] = true
 	}
-	r.apis[draft.Name] = &readAPI{operations: draft.operations, sound: len(r.problems) == before}
+	r.apis[draft.Name] = &readAPI{operations: draft.operations, sound: r.told() == before}
 }
 
 // checkConflicts tells operations that match the same requests, at the later one.

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 )
 
 // table is what a mapping may have. The reader goes through it in its order, not
@@ -160,7 +161,7 @@ func (r *reader) text(n *yamlNode, what string) (string, bool) {
 	return "", false
 }
 
-// Bounds of free text, in bytes.
+// Bounds of free text, in characters.
 const (
 	maxTitle       = 200
 	maxDescription = 2000
@@ -172,8 +173,8 @@ func (r *reader) freeText(n *yamlNode, what string, most int) string {
 	if !ok {
 		return ""
 	}
-	if s == "" || len(s) > most {
-		r.problem(n, "%s has 1 to %d bytes, this one %d", what, most, len(s))
+	if length := utf8.RuneCountInString(s); length == 0 || length > most {
+		r.problem(n, "%s has 1 to %d characters, this one %d", what, most, length)
 		return ""
 	}
 	if strings.ContainsFunc(s, func(c rune) bool { return c != '\n' && characterFlaw(c, 1) != "" }) {

@@ -32,9 +32,9 @@ func (r *reader) readScopes(n *yamlNode, d *tokenDraft) {
 		return
 	}
 	for _, item := range r.items(n, "scopes", "[{api: orders, methods: [GET]}]") {
-		before := len(r.problems) + r.dropped
+		before := r.told()
 		draft := scopeDraft{node: item, token: d}
-		if readFields(r, &scopeTable, item, item, &draft) && len(r.problems)+r.dropped == before && draft.api.sound {
+		if readFields(r, &scopeTable, item, item, &draft) && r.told() == before && draft.api.sound {
 			r.checkScope(&draft)
 		}
 		d.Scopes = append(d.Scopes, draft.Scope)

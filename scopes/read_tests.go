@@ -128,22 +128,30 @@ func (r *reader) readTestExpect(n *yamlNode, d *testDraft) {
 		r.problem(n, "there is no reason %s%s", shown(s), suggestion(s, reasonCodes[:], "expected one of "))
 		return
 	}
-	switch reason {
-	case Stale, UnknownToken, RateLimited:
-		r.problem(n, "%s does not depend on the file, so it cannot be tested here", s)
-	case Inactive, Expired:
-		if d.node.value("at") == nil {
-			r.problem(n, "state and expiry are only tested at a time; add at:, such as at: 2027-04-01")
-		}
-	case SourceNotAllowed:
-		if d.node.value("from") == nil {
-			r.problem(n, "sources are only tested with an address; add from:, such as from: 203.0.113.7")
-		}
-	case NoCredential:
-		if d.node.value("token") != nil {
-			r.problem(n, "a test with a token has a credential; leave token: out to send none")
-		}
-	default:
+	if flaw := d.expectFlaw(reason); flaw != "" {
+		r.problem(n, "%s", flaw)
+		return
 	}
 	d.Expect = reason
+}
+
+// untestable reports whether a reason depends on something else than the file.
+func untestable(reason Reason) bool {
+	return reason == Stale || reason == UnknownToken || reason == RateLimited
+}
+
+// expectFlaw says why a test with these keys can never come out so; "" if it can.
+func (d *testDraft) expectFlaw(reason Reason) string {
+	has := func(key string) bool { return d.node.value(key) != nil }
+	switch {
+	case untestable(reason):
+		return reason.String() + " does not depend on the file, so it cannot be tested here"
+	case (reason == Inactive || reason == Expired) && !has("at"):
+		return "state and expiry are only tested at a time; add at:, such as at: 2027-04-01"
+	case reason == SourceNotAllowed && !has("from"):
+		return "sources are only tested with an address; add from:, such as from: 203.0.113.7"
+	case reason == NoCredential && has("token"):
+		return "a test with a token has a credential; leave token: out to send none"
+	}
+	return ""
 }

@@ -248,11 +248,7 @@ func syntaxProblem(err error, src []byte) *Problem {
 
 // badStart explains a character that no value can start with.
 func badStart(src []byte, line, column int) string {
-	for range line - 1 {
-		_, src, _ = bytes.Cut(src, []byte("\n"))
-	}
-	src, _, _ = bytes.Cut(src, []byte("\n"))
-	characters := []rune(string(src))
+	characters := []rune(string(lineOf(src, line)))
 	if column > len(characters) {
 		return "a character that no value can start with; put the text into quotes"
 	}
