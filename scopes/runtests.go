@@ -17,7 +17,7 @@ func RunTests(f *File, c *Catalog) Problems {
 	var problems Problems
 	for i := range f.Tests {
 		t := &f.Tests[i]
-		request := t.request()
+		request := t.Request()
 		grant := t.grant(tokens, c)
 		if got := view.Decide(&request, &grant); got.Reason != t.Expect {
 			problems = append(problems, Problem{
@@ -35,8 +35,9 @@ type declared struct {
 	token   *Token
 }
 
-// request is the request that the test describes.
-func (t *Test) request() Request {
+// Request is the request that the test describes. Its Target is "" if the URL is
+// neither a path nor an http URL.
+func (t *Test) Request() Request {
 	_, host, target := splitURL(t.URL)
 	return Request{Method: t.Method, Target: target, Host: host, Header: t.Headers, Source: t.From, Now: t.At}
 }
