@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -76,15 +77,24 @@ func (r *reader) parse(src []byte) *yamlNode {
 	if format == nil {
 		return root // told as a missing key
 	}
-	n, ok := r.integer(format, "the format", 1, 1<<30)
-	if ok && n > Format {
-		r.problem(format, "format %d: this file is for a newer Scopegate; this version reads format %d", n, Format)
-		ok = false
-	}
-	if !ok {
+	if !r.knownFormat(format) {
 		return nil
 	}
 	return root
+}
+
+// knownFormat tells a format that this version does not read.
+func (r *reader) knownFormat(n *yamlNode) bool {
+	version, err := strconv.Atoi(n.text)
+	switch {
+	case n.kind != number || err != nil || version < 1:
+		r.problem(n, "expected format: %d, found %s", Format, n.describe())
+	case version > Format:
+		r.problem(n, "format %d: this file is for a newer Scopegate; this version reads format %d", version, Format)
+	default:
+		return true
+	}
+	return false
 }
 
 // readFile reads what the top of the file has.
@@ -174,9 +184,13 @@ func lineOf(src []byte, line int) []byte {
 // told counts the problems so far.
 func (r *reader) told() int { return len(r.problems) + r.dropped }
 
-// shown quotes text of the file for a message, cut if it is long.
+// shown quotes text of the file for a message, cut if it is long. A credential
+// that strayed into the file is not shown.
 func shown(s string) string {
 	const most = 60
+	if strings.Contains(s, credentialPrefix) {
+		return redacted
+	}
 	if characters := []rune(s); len(characters) > most {
 		s = string(characters[:most-1]) + "…"
 	}

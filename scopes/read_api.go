@@ -37,9 +37,11 @@ var apiTable = table[apiDraft]{"api", "an API", []field[apiDraft]{
 // apiDraft is an API while it is read.
 type apiDraft struct {
 	API
-	node       *yamlNode // the API's mapping
-	operations map[string]*yamlNode
-	templates  map[string]Template
+	node *yamlNode // the API's mapping
+	// versionsKnown is set unless the versions have a problem.
+	versionsKnown bool
+	operations    map[string]*yamlNode
+	templates     map[string]Template
 }
 
 func (r *reader) readAPIs(n *yamlNode, f *File) {
@@ -67,7 +69,7 @@ func (r *reader) readAPIs(n *yamlNode, f *File) {
 
 func (r *reader) readAPI(p yamlPair, f *File) {
 	before := r.told()
-	draft := apiDraft{API: API{Name: p.key.text}, node: p.value}
+	draft := apiDraft{API: API{Name: p.key.text}, node: p.value, versionsKnown: true}
 	if readFields(r, &apiTable, p.key, p.value, &draft) && r.told() == before {
 		r.checkAPI(&draft)
 	}
@@ -114,7 +116,7 @@ func (r *reader) checkVersionStated(d *apiDraft, operation string) {
 	case inPath && len(d.Versions) == 0:
 		r.problem(n, "the path has {version}, but API %s has no versions; list them under versions:", d.Name)
 	case !inPath && len(d.Versions) > 1 && len(d.VersionFrom) == 0:
-		r.warn(n, "no request can say which version of API %s it means, so it is refused; put {version} into the path, or name a header in version_from:", d.Name)
+		r.warn(n, "no request can say which version of API %s it means, so scoped tokens are refused; put {version} into the path, or name a header in version_from:", d.Name)
 	}
 }
 

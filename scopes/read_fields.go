@@ -186,15 +186,15 @@ func (r *reader) freeText(n *yamlNode, what string, most int) string {
 
 // word reads one of a few fixed words.
 func (r *reader) word(n *yamlNode, what string, words ...string) string {
-	s, ok := r.text(n, what)
-	if !ok {
-		return ""
+	if n.kind == text && slices.Contains(words, n.text) {
+		return n.text
 	}
-	if !slices.Contains(words, s) {
-		r.problem(n, "%s is %s, found %s%s", what, orList(words), shown(s), suggestion(s, words, ""))
-		return ""
+	hint := ""
+	if n.kind == text {
+		hint = suggestion(n.text, words, "")
 	}
-	return s
+	r.problem(n, "%s is %s, found %s%s", what, orList(words), n.describe(), hint)
+	return ""
 }
 
 // integer reads a whole number within bounds, written as usual.

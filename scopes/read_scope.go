@@ -47,7 +47,7 @@ func (r *reader) readScopeAPI(n *yamlNode, d *scopeDraft) {
 		return
 	}
 	if d.api = r.apis[name]; d.api == nil {
-		r.problem(n, "there is no API %s%s", shown(name), suggestion(name, sortedKeys(r.apis), "there are "))
+		r.problem(n, "there is no API %s%s", shown(name), suggestion(name, sortedKeys(r.apis), "the file has "))
 	}
 	d.API = name
 }

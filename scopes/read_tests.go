@@ -2,6 +2,7 @@ package scopes
 
 import (
 	"net/netip"
+	"slices"
 	"strings"
 )
 
@@ -125,7 +126,7 @@ func (r *reader) readTestExpect(n *yamlNode, d *testDraft) {
 	}
 	reason, known := ParseReason(s)
 	if !known {
-		r.problem(n, "there is no reason %s%s", shown(s), suggestion(s, reasonCodes[:], "expected one of "))
+		r.problem(n, "there is no reason %s%s", shown(s), suggestion(s, testableReasons(), "expected one of "))
 		return
 	}
 	if flaw := d.expectFlaw(reason); flaw != "" {
@@ -138,6 +139,14 @@ func (r *reader) readTestExpect(n *yamlNode, d *testDraft) {
 // untestable reports whether a reason depends on something else than the file.
 func untestable(reason Reason) bool {
 	return reason == Stale || reason == UnknownToken || reason == RateLimited
+}
+
+// testableReasons are the codes that a test can expect.
+func testableReasons() []string {
+	return slices.DeleteFunc(slices.Clone(reasonCodes[:]), func(code string) bool {
+		reason, _ := ParseReason(code)
+		return untestable(reason)
+	})
 }
 
 // expectFlaw says why a test with these keys can never come out so; "" if it can.

@@ -81,7 +81,7 @@ func (r *reader) readTokenVersion(n *yamlNode, d *tokenDraft) {
 	}
 	d.Version = v
 	if len(r.versions) > 0 && !r.versions[v] {
-		r.problem(n, "no API has the version %q%s", v, suggestion(v, sortedKeys(r.versions), "there are "))
+		r.problem(n, "no API has the version %q%s", v, suggestion(v, sortedKeys(r.versions), "the file has "))
 	}
 }
 
@@ -118,12 +118,12 @@ func isEmail(s string) bool {
 // what stands there: it may be the secret itself.
 func (r *reader) readCredential(n *yamlNode, d *tokenDraft) {
 	digest, err := ParseDigest(n.text)
-	if n.kind != text || err != nil {
-		advice := "it is printed by: printf %s \"$SECRET\" | sha256sum"
+	if err != nil {
+		advice := `printf %s "$SECRET" | sha256sum prints them`
 		if WellFormed(n.text) {
 			advice = "this is a credential itself, which never stands in a file: replace it now"
 		}
-		r.problem(n, `a credential is given as "sha256:" and 64 hexadecimal digits; %s`, advice)
+		r.problem(n, "a credential is given by its digest: %v; %s", err, advice)
 		return
 	}
 	if other, taken := r.digests[digest]; taken {

@@ -33,6 +33,8 @@ func hostFlaw(s string, needsPort bool) string {
 	}
 	host, port, hasPort := cutPort(s)
 	switch {
+	case strings.Count(s, ":") > 1 && s[0] != '[':
+		return "an IPv6 address stands in brackets, such as [2001:db8::1]:8080, found " + shown(s)
 	case !hasPort && needsPort:
 		return "the port is missing; write http://host:port"
 	case hasPort && !validPort(port):
@@ -106,9 +108,12 @@ func (r *reader) addresses(n *yamlNode) []string {
 func (r *reader) readUpstreamsByVersion(n *yamlNode, d *apiDraft) {
 	d.Upstreams.ByVersion = make(map[string][]string, len(n.pairs))
 	for p := range r.uniquePairs(n) {
-		if version, ok := r.versionOf(p.key, &d.API); ok {
+		if version, ok := r.ownVersion(p.key, d); ok {
 			d.Upstreams.ByVersion[version] = r.addresses(p.value)
 		}
+	}
+	if !d.versionsKnown {
+		return
 	}
 	missing := slices.DeleteFunc(slices.Clone(d.Versions), func(v string) bool { return n.value(v) != nil })
 	if len(missing) > 0 {

@@ -7,11 +7,11 @@ import (
 	"time"
 )
 
-// Years that times in a file may have. The bounds are well inside what stored
-// records can hold; the zero Time, which means never, is outside.
+// Years that times in a file may have. The zero Time, which means never, and the
+// zero of Unix time are outside.
 const (
 	firstYear = 2000
-	lastYear  = 9998
+	lastYear  = 9999
 )
 
 // moment reads a date, which is its first second in UTC, or a time (RFC 3339).
@@ -26,6 +26,9 @@ func (r *reader) moment(n *yamlNode, what string) (time.Time, bool) {
 		}
 		if err == nil && firstYear <= t.Year() && t.Year() <= lastYear {
 			return t, true
+		} else if err == nil {
+			r.problem(n, "%s is between the years %d and %d, found %s", what, firstYear, lastYear, n.text)
+			return time.Time{}, false
 		}
 	}
 	r.problem(n, "%s is a date such as 2027-04-01 or a time such as 2027-04-01T12:00:00Z, found %s", what, n.describe())
@@ -59,14 +62,21 @@ func (r *reader) interval(n *yamlNode, what string) time.Duration {
 }
 
 func parseInterval(s string) (time.Duration, bool) {
-	for suffix, unit := range map[string]time.Duration{"d": 24 * time.Hour, "w": 7 * 24 * time.Hour} {
-		if digits, ok := strings.CutSuffix(s, suffix); ok {
-			count, err := strconv.Atoi(digits)
-			return time.Duration(count) * unit, err == nil && isDecimal(digits) && count <= int(maxInterval/unit)
-		}
+	const day, week = 24 * time.Hour, 7 * 24 * time.Hour
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		return multiple(days, day)
+	}
+	if weeks, ok := strings.CutSuffix(s, "w"); ok {
+		return multiple(weeks, week)
 	}
 	d, err := time.ParseDuration(s)
 	return d, err == nil
+}
+
+// multiple reads a count of units, up to maxInterval.
+func multiple(count string, unit time.Duration) (time.Duration, bool) {
+	n, err := strconv.Atoi(count)
+	return time.Duration(n) * unit, err == nil && isDecimal(count) && n <= int(maxInterval/unit)
 }
 
 func (r *reader) readSources(n *yamlNode, d *tokenDraft) {

@@ -21,7 +21,9 @@ func (r *reader) version(n *yamlNode) (string, bool) {
 }
 
 func (r *reader) readVersions(n *yamlNode, d *apiDraft) {
+	before := r.told()
 	d.Versions = r.uniqueTexts(n, "versions", `["v1", "v2"]`, r.version)
+	d.versionsKnown = r.told() == before
 	if len(d.Versions) > MaxVersions {
 		r.problem(n, "%d versions; an API has at most %d", len(d.Versions), MaxVersions)
 		d.Versions = d.Versions[:MaxVersions]
@@ -46,11 +48,20 @@ func (r *reader) versionOf(n *yamlNode, api *API) (string, bool) {
 }
 
 func (r *reader) readDefaultVersion(n *yamlNode, d *apiDraft) {
-	d.DefaultVersion, _ = r.versionOf(n, &d.API)
+	d.DefaultVersion, _ = r.ownVersion(n, d)
+}
+
+// ownVersion reads a version that the API itself must have. Where its versions
+// have a problem of their own, any will do.
+func (r *reader) ownVersion(n *yamlNode, d *apiDraft) (string, bool) {
+	if !d.versionsKnown {
+		return r.version(n)
+	}
+	return r.versionOf(n, &d.API)
 }
 
 func (r *reader) readVersionFrom(n *yamlNode, d *apiDraft) {
-	if len(d.Versions) == 0 {
+	if len(d.Versions) == 0 && d.versionsKnown {
 		r.problem(n, "version_from says where requests state their version, but API %s has no versions; list them under versions:", d.Name)
 		return
 	}

@@ -170,11 +170,11 @@ func convertPairs(from *yaml.Node, to *yamlNode) *Problem {
 func refusedFeature(n *yaml.Node) string {
 	switch {
 	case n.Kind == yaml.AliasNode:
-		return fmt.Sprintf("aliases (*%s) are not supported; write the value out", n.Value)
+		return "aliases (*name) are not supported; write the value out"
 	case n.Anchor != "":
-		return fmt.Sprintf("anchors (&%s) are not supported; write the value out wherever it is needed", n.Anchor)
+		return "anchors (&name) are not supported; write the value out wherever it is needed"
 	case n.Style&yaml.TaggedStyle != 0:
-		return fmt.Sprintf("tags (%s) are not supported; put text into quotes", n.Tag)
+		return "tags (!name) are not supported; put text into quotes"
 	case n.Tag == "!!merge":
 		return "merge keys (<<) are not supported; write the keys out"
 	}
@@ -199,7 +199,7 @@ func plainKind(s string) nodeKind {
 	if _, err := strconv.ParseFloat(digits, 64); err == nil || errors.Is(err, strconv.ErrRange) {
 		return number
 	}
-	if _, err := strconv.ParseInt(digits, 0, 64); err == nil || errors.Is(err, strconv.ErrRange) {
+	if _, err := strconv.ParseInt(digits, 0, 64); err == nil { // 0x1F, 0o17, 0b1
 		return number
 	}
 	return text
@@ -210,11 +210,12 @@ var syntaxAdvice = []struct{ message, advice string }{
 	{"mapping values are not allowed", `a ": " where no key can stand; put text that has one into quotes, and check the indentation`},
 	{"did not find expected key", "expected a key, as deep as those above; check the indentation, quotes and brackets"},
 	{"did not find expected '-' indicator", `expected another "- " item, or less indentation`},
-	{"did not find expected ',' or ']'", `expected "," or "]"`},
-	{"did not find expected ',' or '}'", `expected "," or "}"`},
+	{"did not find expected ',' or ']'", `expected "," or "]"; put text that has one of , [ ] { } into quotes`},
+	{"did not find expected ',' or '}'", `expected "," or "}"; put text that has one of , [ ] { } into quotes`},
 	{"did not find expected node content", "expected a value"},
 	{"found unexpected end of stream", "a quote is never closed"},
-	{"unknown anchor", `aliases (*name) are not supported; write the value out, and "*" in quotes`},
+	{"unknown anchor", "aliases (*name) are not supported; write the value out"},
+	{"expected alphabetic or numeric character", `"*" and "&" stand in quotes; without, they begin an alias or an anchor, which are not supported`},
 	{"did not find expected <document start>", "less indented than the line that the file starts with, or a second document"},
 	{"could not find expected ':'", `expected ":" after a key`},
 	{"exceeded max depth", fmt.Sprintf("nested more than %d deep", maxDepth)},
@@ -227,23 +228,31 @@ func syntaxProblem(err error, src []byte) *Problem {
 	if !errors.As(err, &load) {
 		return p
 	}
-	if load.Mark.Line > 0 {
-		p.Line, p.Column = load.Mark.Line, max(load.Mark.Column, 1)
+	mark := load.Mark
+	if strings.Contains(load.Message, "unexpected end of stream") && load.ContextMark.Line > 0 {
+		mark = load.ContextMark // where it starts says more than where the file ends
 	}
-	p.Text = load.Message
-	for _, a := range syntaxAdvice {
-		if strings.Contains(load.Message, a.message) {
-			p.Text = a.advice
-		}
+	if mark.Line > 0 {
+		p.Line, p.Column = mark.Line, max(mark.Column, 1)
 	}
-	if strings.Contains(load.Message, "cannot start any token") {
-		p.Text = badStart(src, p.Line, p.Column)
-	}
-	p.Text = "not valid YAML: " + p.Text
-	if load.ContextMark.Line > 0 && load.ContextMark != load.Mark {
-		p.Text += fmt.Sprintf(" (%s from line %d, column %d)", load.ContextMsg, load.ContextMark.Line, load.ContextMark.Column)
+	p.Text = "not valid YAML: " + syntaxText(load.Message, src, p)
+	if c := load.ContextMark; c.Line > 0 && c.Line != p.Line {
+		p.Text += fmt.Sprintf(" (%s from line %d, column %d)", load.ContextMsg, c.Line, c.Column)
 	}
 	return p
+}
+
+// syntaxText says what the parser's message means at a place.
+func syntaxText(message string, src []byte, at *Problem) string {
+	if strings.Contains(message, "cannot start any token") {
+		return badStart(src, at.Line, at.Column)
+	}
+	for _, a := range syntaxAdvice {
+		if strings.Contains(message, a.message) {
+			return a.advice
+		}
+	}
+	return message
 }
 
 // badStart explains a character that no value can start with.
