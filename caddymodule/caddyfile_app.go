@@ -20,6 +20,7 @@ func init() {
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
+		d.Next() // the option's name: where the error is
 		return nil, d.Err("the global option scopegate stands twice; one store serves all sites")
 	}
 	app := new(App)
@@ -77,7 +78,7 @@ func oneArg(d *caddyfile.Dispenser, value *string) error {
 	if *value != "" {
 		return d.Errf("%s stands twice", name)
 	}
-	if !d.AllArgs(value) {
+	if !d.AllArgs(value) || *value == "" {
 		return d.Errf("%s takes one argument", name)
 	}
 	return nil

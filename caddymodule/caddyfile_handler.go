@@ -7,11 +7,11 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
-	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 )
 
 func init() {
-	httpcaddyfile.RegisterHandlerDirective("scopegate", parseHandler)
+	// Not RegisterHandlerDirective, which takes a matcher before we see it.
+	httpcaddyfile.RegisterDirective("scopegate", parseHandler)
 	// Before anything that could change the request: what is decided on is what
 	// the client sent.
 	httpcaddyfile.RegisterDirectiveOrder("scopegate", httpcaddyfile.Before, "method")
@@ -28,18 +28,18 @@ func init() {
 //	    preflight        answer <origins...>
 //	    shadow
 //	}
-func parseHandler(h httpcaddyfile.Helper) (caddyhttp.MiddlewareHandler, error) {
+func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	handler := new(Handler)
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
-	return handler, nil
+	return h.NewRoute(nil, handler), nil
 }
 
 // UnmarshalCaddyfile reads the directive's tokens.
 func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	d.Next() // the directive's name
-	if err := refuseArguments(d); err != nil {
+	if err := refuseArguments(d, "write its options into a block: scopegate { apis … }"); err != nil {
 		return err
 	}
 	for d.NextBlock(0) {
@@ -55,15 +55,20 @@ func (h *Handler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// refuseArguments refuses a matcher with a reason. One would fail open: /orders*
-// does not match /orders%5cv1, and what it does not match is not decided on.
-func refuseArguments(d *caddyfile.Dispenser) error {
+// refuseArguments refuses a matcher with a reason: one would fail open, for /orders*
+// does not match /orders%5cv1, and what it does not match is not decided on. It
+// refuses any other argument with what to do instead.
+func refuseArguments(d *caddyfile.Dispenser, instead string) error {
 	directive := d.Val()
 	if !d.NextArg() {
 		return nil
 	}
-	return d.Errf("%s takes no matcher and no argument (got %q): requests that a matcher misses would not be checked. "+
-		"Put %s into a handle block and end the site with a refusal: handle { respond 403 }", directive, d.Val(), directive)
+	argument := d.Val()
+	if argument == "*" || strings.HasPrefix(argument, "/") || strings.HasPrefix(argument, "@") {
+		return d.Errf("%s takes no matcher (got %s): requests that a matcher misses would not be checked. "+
+			"Put %s into a handle block and end the site with a refusal: handle { respond 403 }", directive, argument, directive)
+	}
+	return d.Errf("%s takes no argument (got %s): %s", directive, argument, instead)
 }
 
 var handlerOptions = []string{
@@ -113,15 +118,18 @@ func (h *Handler) unmarshalCredentials(d *caddyfile.Dispenser) error {
 		case "bearer", "basic":
 		case "header":
 			i++
-			if i == len(args) || !validFieldName(args[i]) {
+			if i == len(args) {
 				return d.Err("credentials header takes the header's name, such as X-Api-Key")
+			}
+			if !validFieldName(args[i]) {
+				return d.Errf("credentials cannot be in the header %q: %s", args[i], fieldNameRule)
 			}
 			place.Name = http.CanonicalHeaderKey(args[i])
 		default:
 			return d.Errf("unknown place %q for credentials; expected bearer, basic or header <name>", args[i])
 		}
 		if slices.Contains(h.Credentials, place) {
-			return d.Errf("credentials names %s twice", args[i])
+			return d.Errf("credentials: %s stands twice", args[i])
 		}
 		h.Credentials = append(h.Credentials, place)
 	}
@@ -129,6 +137,9 @@ func (h *Handler) unmarshalCredentials(d *caddyfile.Dispenser) error {
 }
 
 func (h *Handler) unmarshalUnauthenticated(d *caddyfile.Dispenser) error {
+	if h.Unauthenticated != 0 {
+		return d.Err("unauthenticated stands twice")
+	}
 	var status string
 	if err := oneArg(d, &status); err != nil {
 		return err
@@ -168,21 +179,31 @@ func (h *Handler) unmarshalPreflight(d *caddyfile.Dispenser) error {
 	return nil
 }
 
-// validOrigin reports whether s is a serialized origin (RFC 6454, section 6.2), or "*".
+// validOrigin reports whether s is an origin as browsers write it (RFC 6454, section
+// 6.2), or "*". Another spelling would never equal one.
 func validOrigin(s string) bool {
 	if s == "*" {
 		return true
 	}
-	_, host, ok := strings.Cut(s, "://")
-	return ok && host != "" && !strings.ContainsAny(host, "/?#@ ")
+	scheme, host, ok := strings.Cut(s, "://")
+	return ok && scheme != "" && host != "" && s == strings.ToLower(s) && !strings.ContainsAny(host, "/?#@ ")
 }
+
+// fieldNameRule says which header may have credentials; see validFieldName.
+const fieldNameRule = "expected letters, digits and hyphens, such as X-Api-Key, " +
+	"and no header that has a meaning of its own (for Authorization there are bearer and basic)"
 
 // validFieldName reports whether s is a header's name that the gateway may take a
 // credential from: a token (RFC 9110, section 5.6.2) that Caddy does not drop for
 // its "_" or ".", and not a field with a meaning of its own.
 func validFieldName(s string) bool {
-	if s == "" || strings.EqualFold(s, "Authorization") || strings.EqualFold(s, "Cookie") || strings.EqualFold(s, "Host") {
+	switch name := http.CanonicalHeaderKey(s); name {
+	case "", "Authorization", "Cookie", "Host", "Connection", "Content-Length", "Transfer-Encoding", "Te", "Trailer", "Upgrade":
 		return false
+	default:
+		if strings.HasPrefix(name, "X-Scopegate-") {
+			return false
+		}
 	}
 	for _, c := range []byte(s) {
 		if c != '-' && (c < '0' || c > '9') && (c|0x20 < 'a' || c|0x20 > 'z') {

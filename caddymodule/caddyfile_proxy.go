@@ -37,6 +37,7 @@ func init() {
 //	    }
 //	}
 func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // the directive's name, where the segment begins
 	d := h.NewFromNextSegment()
 	gate, err := takeHandlerOptions(d)
 	if err != nil {
@@ -66,7 +67,7 @@ func parseProxy(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 func takeHandlerOptions(d *caddyfile.Dispenser) (*Handler, error) {
 	gate := new(Handler)
 	d.Next() // the directive's name
-	if err := refuseArguments(d); err != nil {
+	if err := refuseArguments(d, "the upstreams are named in the scope file, under upstream: of each API"); err != nil {
 		return nil, err
 	}
 	for d.NextBlock(0) {
@@ -83,7 +84,9 @@ func takeHandlerOptions(d *caddyfile.Dispenser) (*Handler, error) {
 		}
 		if known {
 			d.DeleteN(arguments + 1)
+			continue
 		}
+		d.RemainingArgs() // of an option of reverse_proxy: they are no options, whatever they read like
 	}
 	return gate, nil
 }
@@ -97,8 +100,6 @@ func unfitFor(option string) string {
 		return "the upstreams are named in the scope file, under upstream: of each API"
 	case "method", "rewrite":
 		return "the upstream gets exactly what was decided on; let the scope file name the path that clients send"
-	case "redis":
-		return "it is a global option"
 	}
 	if strings.HasPrefix(option, "health_") {
 		return "active health checks need fixed upstreams; use the passive ones: max_fails, fail_duration, unhealthy_status"
