@@ -18,9 +18,9 @@ type Catalog struct {
 type compiledAPI struct {
 	API
 	index     uint16
+	hosts     []host
 	templates []Template     // of each operation
 	opIndex   map[string]int // operation name to its position
-	readsPath bool           // some operation has {version}
 }
 
 // OperationRef names an operation of an API.
@@ -92,6 +92,9 @@ func compileAPI(api *API, index int) (compiledAPI, error) {
 		templates: make([]Template, len(api.Operations)),
 		opIndex:   make(map[string]int, len(api.Operations)),
 	}
+	for _, h := range api.Hosts {
+		compiled.hosts = append(compiled.hosts, splitHost(h))
+	}
 	for i, op := range api.Operations {
 		template, err := ParseTemplate(op.Path)
 		if err != nil {
@@ -99,7 +102,6 @@ func compileAPI(api *API, index int) (compiledAPI, error) {
 		}
 		compiled.templates[i] = template
 		compiled.opIndex[op.Name] = i
-		compiled.readsPath = compiled.readsPath || template.parameter(VersionParameter) >= 0
 	}
 	return compiled, nil
 }

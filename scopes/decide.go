@@ -53,7 +53,7 @@ type View struct {
 // catalog.
 func (v *View) Decide(r *Request, g *Grant) Decision {
 	e := evaluation{view: v, request: r, grant: g}
-	for c := firstCheck; c < numChecks; c++ {
+	for c := range numChecks {
 		if reason := e.check(c); reason != Allowed {
 			e.decision.Reason = reason
 			return e.decision
@@ -95,7 +95,6 @@ const (
 	checkAccount
 	checkScopes
 	numChecks
-	firstCheck = checkTarget
 )
 
 // evaluation is one run through the checks.

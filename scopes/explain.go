@@ -23,25 +23,35 @@ var checkNames = [numChecks]string{
 // are told too, so that one sees what else would be missing.
 func (v *View) Explain(r *Request, g *Grant) (Decision, []Step) {
 	e := evaluation{view: v, request: r, grant: g}
+	verdict := Decision{Reason: Allowed}
 	var steps []Step
-	verdict := Allowed
-	for c := firstCheck; c < numChecks; c++ {
+	for c := range numChecks {
+		if c.needsToken() && !e.knowsToken() {
+			continue
+		}
 		reason := e.check(c)
 		steps = append(steps, Step{checkNames[c], reason == Allowed, e.tell(c, reason)})
-		if verdict == Allowed {
-			verdict = reason
+		if verdict.Reason == Allowed {
+			verdict = e.decision
+			verdict.Reason = reason
 		}
-		if reason != Allowed && (c == checkTarget || c == checkOperation || c == checkVersion) {
+		if reason != Allowed && c.endsAll() {
 			break
 		}
-		if c == checkAccount && e.grant.State <= Anonymous {
-			break // nobody's scopes: there is nothing to compare
-		}
 	}
-	d := e.decision
-	d.Reason = verdict
-	return d, steps
+	return verdict, steps
 }
+
+// needsToken reports whether a check is about the token, so that there is nothing
+// to compare without one.
+func (c check) needsToken() bool {
+	return c == checkState || c == checkExpiry || c == checkSource || c == checkAccount || c == checkScopes
+}
+
+func (e *evaluation) knowsToken() bool { return e.credential() == Allowed }
+
+// endsAll reports whether no later check can be made once c has failed.
+func (c check) endsAll() bool { return c == checkTarget || c == checkOperation || c == checkVersion }
 
 // tell says in words what a check compared.
 func (e *evaluation) tell(c check, reason Reason) string {
@@ -143,9 +153,6 @@ func (e *evaluation) tellAccount() string {
 		return "the path names no account"
 	}
 	account := unescape(e.target.segment(e.leaf.account))
-	if e.grant.Account == "" {
-		return fmt.Sprintf("the path names account %q, and there is no token to compare it with", account)
-	}
 	own := append([]string{e.grant.Account}, e.grant.AccountIDs...)
 	return fmt.Sprintf("the path names account %q; the token's account is %s", account, quoteAll(own))
 }

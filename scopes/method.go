@@ -36,8 +36,9 @@ const (
 	ReadMethods = methodGet | methodHead
 )
 
-// MethodOf returns the set that has just the given method. It is empty for
-// CONNECT, TRACE and the empty string, which nothing can grant.
+// MethodOf returns the set that has just the given method. It is empty for the
+// empty string, and for CONNECT and TRACE in any case, which nothing can grant:
+// methods are case-sensitive, but not to every server.
 func MethodOf(name string) Methods {
 	switch name { // the common ones without a search
 	case "GET":
@@ -48,13 +49,16 @@ func MethodOf(name string) Methods {
 		return 1 << 3
 	case "DELETE":
 		return 1 << 5
-	case "CONNECT", "TRACE", "":
+	case "":
 		return 0
 	}
 	for i, n := range methodNames {
 		if n == name {
 			return 1 << i
 		}
+	}
+	if strings.EqualFold(name, "CONNECT") || strings.EqualFold(name, "TRACE") {
+		return 0
 	}
 	return otherMethod
 }

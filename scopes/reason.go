@@ -52,7 +52,7 @@ func (r Reason) String() string {
 func ParseReason(code string) (Reason, bool) {
 	for i, c := range reasonCodes {
 		if c == code {
-			return Reason(i), true //nolint:gosec // fewer than 256 reasons
+			return Reason(i), true
 		}
 	}
 	return Stale, false

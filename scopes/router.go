@@ -9,7 +9,7 @@ import (
 // one way only, so a lookup visits none twice, whatever the path.
 type node struct {
 	literals  map[string]*node
-	folded    map[string]*node // literals of APIs that fold case, in lower case
+	folded    map[string]*node // literals of APIs that fold case, in lower case; after those that do not
 	parameter *node
 	ends      []leaf // operations whose template ends here
 	slashEnds []leaf // and in a slash
@@ -99,7 +99,7 @@ func (n *node) endsOf(t Template) *[]leaf {
 
 func (l *leaf) ref() OperationRef { return OperationRef{l.api.Name, l.api.Operations[l.op].Name} }
 
-func (l *leaf) hostRank() int { return min(len(l.api.Hosts), 1) }
+func (l *leaf) hostRank() int { return min(len(l.api.hosts), 1) }
 
 // collides returns the methods that two operations at the same end share, if a
 // host is served by both and neither is the more specific one.
@@ -107,36 +107,25 @@ func (l *leaf) collides(other *leaf) Methods {
 	if l.hostRank() != other.hostRank() {
 		return 0
 	}
-	if l.hostRank() == 1 && !slices.ContainsFunc(l.api.Hosts, func(h string) bool { return other.api.servesAny(h) }) {
+	if l.hostRank() == 1 && !slices.ContainsFunc(l.api.hosts, other.api.sharesHost) {
 		return 0
 	}
 	return l.declared & other.declared
 }
 
-// servesAny reports whether host, with or without a port, overlaps the API's hosts.
-func (a *compiledAPI) servesAny(host string) bool {
-	return slices.ContainsFunc(a.Hosts, func(h string) bool {
-		return h == host || !hasPort(h) && h == withoutPort(host) || !hasPort(host) && withoutPort(h) == host
-	})
+// sharesHost reports whether a request can be for both h and a host of the API.
+func (a *compiledAPI) sharesHost(h host) bool {
+	return slices.ContainsFunc(a.hosts, func(own host) bool { return own.serves(h) || h.serves(own) })
 }
 
 // serves reports whether the leaf's API exists on the host of a request.
-func (l *leaf) serves(host string) bool {
-	if len(l.api.Hosts) == 0 {
-		return true
-	}
-	bare := withoutPort(host)
-	for _, h := range l.api.Hosts {
-		if equalFold(h, bare) || hasPort(h) && equalFold(h, host) {
-			return true
-		}
-	}
-	return false
+func (l *leaf) serves(h host) bool {
+	return len(l.api.hosts) == 0 || slices.ContainsFunc(l.api.hosts, func(own host) bool { return own.serves(h) })
 }
 
 // search is one lookup: what is looked for, and the best that was found.
 type search struct {
-	host   string
+	host   host
 	method Methods
 	found  *leaf // the most specific that matches host, path and method
 	near   *leaf // the most specific that matches host and path
@@ -175,7 +164,7 @@ func (s *search) findLiteral(n *node, segment, rest string, more bool) bool {
 		if child := n.literals[segment]; child != nil && s.descend(child, rest, more) {
 			return true
 		}
-		return n.folded != nil && s.findFolded(n, segment, rest, more)
+		return n.folded != nil && findFolded(s, n, segment, rest, more)
 	}
 	var buf [maxLiteral]byte
 	decoded, ok := unescapeInto(buf[:0], segment)
@@ -185,10 +174,10 @@ func (s *search) findLiteral(n *node, segment, rest string, more bool) bool {
 	if child := n.literals[string(decoded)]; child != nil && s.descend(child, rest, more) {
 		return true
 	}
-	return n.folded != nil && s.findFolded(n, string(decoded), rest, more)
+	return n.folded != nil && findFolded(s, n, decoded, rest, more)
 }
 
-func (s *search) findFolded(n *node, segment, rest string, more bool) bool {
+func findFolded[T string | []byte](s *search, n *node, segment T, rest string, more bool) bool {
 	if len(segment) > maxLiteral {
 		return false
 	}
@@ -224,15 +213,24 @@ func (s *search) choose(leaves []leaf) bool {
 	return fallback != nil
 }
 
-func hasPort(host string) bool { return withoutPort(host) != host }
+// host is a host name with an optional port.
+type host struct{ name, port string }
 
-// withoutPort cuts the port off a host, if it has one: "[::1]:80" becomes "[::1]".
-func withoutPort(host string) string {
-	colon := strings.LastIndexByte(host, ':')
-	if colon < 0 || strings.IndexByte(host[colon:], ']') >= 0 {
-		return host
+// splitHost splits "name:port", "[::1]:port" or a name alone. The dot that ends a
+// fully qualified name is cut off: "example.com." is the same host.
+func splitHost(s string) host {
+	h := host{name: s}
+	if colon := strings.LastIndexByte(s, ':'); colon >= 0 && strings.IndexByte(s[colon:], ']') < 0 {
+		h.name, h.port = s[:colon], s[colon+1:]
 	}
-	return host[:colon]
+	h.name = strings.TrimSuffix(h.name, ".")
+	return h
+}
+
+// serves reports whether h, as an API names it, is the host of a request: any
+// port will do where the API names none.
+func (h host) serves(requested host) bool {
+	return equalFold(h.name, requested.name) && (h.port == "" || h.port == requested.port)
 }
 
 // equalFold compares ASCII without regard to case.
@@ -248,7 +246,7 @@ func equalFold(a, b string) bool {
 	return true
 }
 
-func appendLower(dst []byte, s string) []byte {
+func appendLower[T string | []byte](dst []byte, s T) []byte {
 	for i := range len(s) {
 		dst = append(dst, lowerASCII(s[i]))
 	}

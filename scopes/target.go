@@ -1,6 +1,7 @@
 package scopes
 
 import (
+	"bytes"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -90,19 +91,15 @@ func checkEscaped(segment string, slashesAllowed bool) (slash bool, flaw string)
 		decoded = append(decoded, c)
 	}
 	if slash {
-		for part := range strings.SplitSeq(string(decoded), "/") {
-			if part == "" {
-				return slash, "the path would have an empty segment if its encoded slash were decoded"
-			}
-			if flaw := dotFlaw(part); flaw != "" {
-				return slash, flaw
-			}
+		if flaw := partsFlaw(decoded); flaw != "" {
+			return slash, flaw
 		}
 	}
 	if flaw := flawOf(decoded); flaw != "" {
 		return slash, flaw
 	}
-	if hidesEscape(decoded) {
+	again, refused := decodeOn(decoded)
+	if refused || runeFlaw(again) != "" {
 		return slash, "the path has a doubly encoded / \\ . ; or control character"
 	}
 	return slash, ""
@@ -113,30 +110,28 @@ func refusedEscape(c byte) bool {
 	return c == '/' || c == '\\' || c == '.' || c == ';' || c < ' ' || c == 0x7f
 }
 
-// hidesEscape reports whether decoding a segment once more, or more often still,
-// meets an escape that is refused. It overwrites decoded.
-func hidesEscape(decoded []byte) bool {
-	for {
-		n, found := 0, false
-		for i := 0; i < len(decoded); i++ {
-			c := decoded[i]
-			if c == '%' {
-				if inner, ok := unhex(string(decoded[i+1:min(i+3, len(decoded))])); ok {
-					if refusedEscape(inner) {
-						return true
-					}
-					c, found = inner, true
-					i += 2
-				}
+// decodeOn decodes a segment, which was decoded once, until no escape is left,
+// in place. It stops at an escape that is refused.
+//
+// A client chooses how deep escapes are nested, so this is one pass over a stack
+// instead of a pass for each level: whatever closes an escape at the stack's top,
+// be it a byte of the segment or one just decoded, has it decoded there and then.
+func decodeOn(decoded []byte) (again []byte, refused bool) {
+	stack := decoded[:0]
+	for _, c := range decoded {
+		stack = append(stack, c)
+		for n := len(stack) - 3; n >= 0 && stack[n] == '%'; n = len(stack) - 3 {
+			inner, ok := unhex(stack[n+1:])
+			if !ok {
+				break
 			}
-			decoded[n] = c
-			n++
+			if refusedEscape(inner) {
+				return nil, true
+			}
+			stack = append(stack[:n], inner)
 		}
-		if !found {
-			return false
-		}
-		decoded = decoded[:n]
 	}
+	return stack, false
 }
 
 // flawOf says why a decoded segment is refused; "" if it is not.
@@ -144,6 +139,15 @@ func flawOf(decoded []byte) string {
 	if !utf8.Valid(decoded) {
 		return "the path is not UTF-8 when decoded"
 	}
+	if flaw := runeFlaw(decoded); flaw != "" {
+		return flaw
+	}
+	return dotFlaw(decoded)
+}
+
+// runeFlaw says which character of a decoded segment is refused. What is not
+// UTF-8 it passes over.
+func runeFlaw(decoded []byte) string {
 	for _, r := range string(decoded) { // does not allocate
 		switch {
 		case r == '\\' || r == ';':
@@ -154,11 +158,25 @@ func flawOf(decoded []byte) string {
 			return "the path has a full-width dot, slash or backslash"
 		}
 	}
-	return dotFlaw(string(decoded))
+	return ""
 }
 
-func dotFlaw(segment string) string {
-	if segment == "." || segment == ".." {
+// partsFlaw says why a segment is refused that is several once its encoded
+// slashes are decoded; "" if it is not.
+func partsFlaw(decoded []byte) string {
+	for part := range bytes.SplitSeq(decoded, []byte{'/'}) {
+		if len(part) == 0 {
+			return "the path would have an empty segment if its encoded slash were decoded"
+		}
+		if flaw := dotFlaw(part); flaw != "" {
+			return flaw
+		}
+	}
+	return ""
+}
+
+func dotFlaw[T string | []byte](segment T) string {
+	if len(segment) == 1 && segment[0] == '.' || len(segment) == 2 && segment[0] == '.' && segment[1] == '.' {
 		return `the path has a segment "." or ".."`
 	}
 	return ""
@@ -175,7 +193,7 @@ func rawFlaw(c byte) string {
 }
 
 // unhex reads the two hexadecimal digits that s starts with.
-func unhex(s string) (byte, bool) {
+func unhex[T string | []byte](s T) (byte, bool) {
 	if len(s) < 2 {
 		return 0, false
 	}
@@ -229,6 +247,29 @@ func unescape(segment string) string {
 		decoded = append(decoded, c)
 	}
 	return string(decoded)
+}
+
+// hasEncodedSlash reports whether a segment that parseTarget has passed holds an
+// encoded slash.
+func hasEncodedSlash(segment string) bool {
+	return strings.Contains(segment, "%2F") || strings.Contains(segment, "%2f")
+}
+
+// decodesTo reports whether a segment that parseTarget has passed is text when
+// decoded. It does not allocate.
+func decodesTo(segment, text string) bool {
+	for i := 0; i < len(segment); i++ {
+		c := segment[i]
+		if c == '%' {
+			c, _ = unhex(segment[i+1:])
+			i += 2
+		}
+		if text == "" || text[0] != c {
+			return false
+		}
+		text = text[1:]
+	}
+	return text == ""
 }
 
 // segment returns the raw segment at a position of the path, counted from 0.

@@ -61,7 +61,7 @@ func ParseTemplate(path string) (Template, error) {
 	if len(path) > maxTemplate {
 		return Template{}, &TemplateError{maxTemplate, fmt.Sprintf("a path has at most %d bytes", maxTemplate)}
 	}
-	var t Template
+	t := Template{Slash: path == "/"}
 	seen := make(map[string]bool)
 	for at := 1; at < len(path); {
 		text, _, more := strings.Cut(path[at:], "/")
@@ -101,14 +101,14 @@ func parseSegment(text string, at int) (Segment, error) {
 		return parseParameter(text, at)
 	}
 	for i := range len(text) {
-		switch c := text[i]; {
-		case c == '{' || c == '}':
+		switch text[i] {
+		case '{', '}':
 			return Segment{}, &TemplateError{at + i, "a {parameter} takes a whole segment"}
-		case c == '*':
+		case '*':
 			return Segment{}, &TemplateError{at + i, `"*" is no wildcard; write a {parameter}, or "**" as the last segment`}
-		case c == '%':
+		case '%':
 			return Segment{}, &TemplateError{at + i, "templates compare with decoded segments; write the character itself, not its percent-encoding"}
-		case c == '?' || c == '#':
+		case '?', '#':
 			return Segment{}, &TemplateError{at + i, "a path has no query and no fragment"}
 		}
 	}
@@ -165,7 +165,7 @@ func (t Template) String() string {
 			b.WriteString("**")
 		}
 	}
-	if t.Slash || len(t.Segments) == 0 {
+	if t.Slash {
 		b.WriteByte('/')
 	}
 	return b.String()

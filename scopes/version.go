@@ -42,7 +42,7 @@ func resolveVersion(r *Request, t *target, l *leaf, g *Grant) (index int, setHea
 func readVersion(r *Request, t *target, l *leaf) statedVersion {
 	var s statedVersion
 	if l.version >= 0 {
-		s.add(unescape(t.segment(l.version)))
+		s.add(versionIn(t.segment(l.version), l.api.Versions))
 	}
 	for _, place := range l.api.VersionFrom {
 		switch place.Kind {
@@ -53,6 +53,17 @@ func readVersion(r *Request, t *target, l *leaf) statedVersion {
 		}
 	}
 	return s
+}
+
+// versionIn returns what a raw segment of the path states. It allocates only if
+// that is percent-encoded and none of the versions.
+func versionIn(segment string, versions []string) string {
+	for _, v := range versions {
+		if decodesTo(segment, v) {
+			return v
+		}
+	}
+	return unescape(segment)
 }
 
 // readHeader takes the header called name. A header whose name an upstream could
@@ -76,51 +87,76 @@ func (s *statedVersion) readHeader(header map[string][]string, name string) {
 // in which of "-", "_" and "." they have.
 func likeHeader(a, b string) bool {
 	for i := range len(a) {
-		if foldHeaderByte(a[i]) != foldHeaderByte(b[i]) {
+		if foldNameByte(a[i]) != foldNameByte(b[i]) {
 			return false
 		}
 	}
 	return true
 }
 
-func foldHeaderByte(c byte) byte {
-	if c == '_' || c == '.' {
+func foldNameByte(c byte) byte {
+	if c == '_' || c == '.' || c == ' ' {
 		return '-'
 	}
 	return lowerASCII(c)
 }
 
 // readQuery takes the query parameter called name. It is a conflict if the
-// parameter is repeated, differs in case only, or stands where only those
-// upstreams would find it that also split a query at ";".
+// parameter is repeated, if another's name is like it, or if it stands where only
+// those upstreams would find it that also split a query at ";".
 func (s *statedVersion) readQuery(query, name string) {
 	found := false
 	for more := query != ""; more; {
 		var pair string
 		pair, query, more = strings.Cut(query, "&")
-		first, others, split := strings.Cut(pair, ";")
-		for split {
-			var other string
-			other, others, split = strings.Cut(others, ";")
-			if key, _ := cutPair(other); equalFold(key, name) {
+		whole := strings.IndexByte(pair, ';') < 0
+		for split := true; split; {
+			var part string
+			part, pair, split = strings.Cut(pair, ";")
+			key, value, _ := strings.Cut(part, "=")
+			same, alike := compareQueryName(key, name)
+			switch {
+			case same && whole && !found:
+				found = true
+				s.add(unescapeQuery(value))
+			case alike:
 				s.conflict = true
 			}
-		}
-		key, value := cutPair(first)
-		switch {
-		case key == name && !found && first == pair:
-			found = true
-			s.add(value)
-		case equalFold(key, name):
-			s.conflict = true
 		}
 	}
 }
 
-// cutPair splits a query's "key=value" and decodes both.
-func cutPair(pair string) (key, value string) {
-	key, value, _ = strings.Cut(pair, "=")
-	return unescapeQuery(key), unescapeQuery(value)
+// compareQueryName compares a raw query name, decoded once, with a parameter's:
+// whether it is the same, and whether an upstream could take it for the same,
+// because it differs in case, in which of "-", "_", "." and " " it has, in spaces
+// around it, or in what follows "[" or NUL. It does not allocate.
+func compareQueryName(raw, name string) (same, alike bool) {
+	same = true
+	at := 0
+	for i := 0; i < len(raw); i++ {
+		c := raw[i]
+		switch c {
+		case '+':
+			c = ' '
+		case '%':
+			if escaped, ok := unhex(raw[i+1:]); ok {
+				c = escaped
+				i += 2
+			}
+		}
+		switch {
+		case at == len(name):
+			return false, c == '[' || c == ' ' || c == 0
+		case at == 0 && c == ' ' && name[0] != ' ':
+			same = false
+		case foldNameByte(c) != foldNameByte(name[at]):
+			return false, false
+		default:
+			same = same && c == name[at]
+			at++
+		}
+	}
+	return same && at == len(name), at == len(name)
 }
 
 // unescapeQuery decodes "+" and percent-escapes and leaves what is no escape. It
