@@ -34,7 +34,7 @@ type App struct {
 	logger  *zap.Logger
 	metrics *metrics
 	key     string      // under which the store stands in the pool
-	opened  *pooled     // the store, once Start has acquired it
+	opened  *pooled     // the store; nil until Provision shares or Start opens it
 	ready   atomic.Bool // the store is open and the first apply is over
 	watch   *watch
 }
@@ -56,40 +56,60 @@ func (*App) CaddyModule() caddy.ModuleInfo {
 }
 
 // Provision fills in defaults. It opens nothing: a configuration can be validated
-// beside a running server that has the store.
+// beside a running server that has the store. But a store that this process has
+// open already is shared from here on: on a reload the first requests can come
+// before Start, and they are decided on as those before them.
 func (a *App) Provision(ctx caddy.Context) error {
 	a.logger = ctx.Logger()
-	repl := caddy.NewReplacer()
-	a.StorePath = repl.ReplaceAll(a.StorePath, "")
-	if a.StorePath == "" {
-		a.StorePath = defaultStorePath()
-	}
-	if a.Scopes != nil {
-		a.Scopes.Path = repl.ReplaceAll(a.Scopes.Path, "")
-		if a.Scopes.Path == "" {
-			return errors.New("scopegate: the scope file has no path; write: scopes <file>")
-		}
-	}
-	key, err := canonicalPath(a.StorePath)
-	if err != nil {
-		return fmt.Errorf("scopegate: the store's path %s: %w", a.StorePath, err)
-	}
-	a.key = key
 	a.metrics = processMetrics
-	return a.metrics.register(ctx.GetMetricsRegistry())
-}
-
-// Start opens the store, or takes over the one that the previous configuration
-// has open, and applies the scope file.
-func (a *App) Start() error {
-	opened, err := acquireStore(a.key, a.StorePath, a.logger)
-	if err != nil {
+	if err := a.resolvePaths(); err != nil {
 		return err
 	}
-	a.opened = opened
-	a.metrics.observe(opened.Store)
+	if err := a.metrics.register(ctx.GetMetricsRegistry()); err != nil {
+		return err
+	}
+	if a.opened = shareStore(a.key); a.opened != nil {
+		a.ready.Store(true)
+	}
+	return nil
+}
+
+// resolvePaths fills in the placeholders of the paths, and the default path.
+func (a *App) resolvePaths() error {
+	repl := caddy.NewReplacer()
+	var err error
+	if a.StorePath == "" {
+		a.StorePath = defaultStorePath()
+	} else if a.StorePath, err = repl.ReplaceOrErr(a.StorePath, true, true); err != nil {
+		return fmt.Errorf("scopegate: the path of the store: %w", err)
+	}
+	if a.key, err = canonicalPath(a.StorePath); err != nil {
+		return fmt.Errorf("scopegate: the path of the store: %w", err)
+	}
+	if a.Scopes == nil {
+		return nil
+	}
+	if a.Scopes.Path == "" {
+		return errors.New("scopegate: the scope file has no path; write: scopes <file>")
+	}
+	if a.Scopes.Path, err = repl.ReplaceOrErr(a.Scopes.Path, true, true); err != nil {
+		return fmt.Errorf("scopegate: the path of the scope file: %w", err)
+	}
+	return nil
+}
+
+// Start opens the store, unless it is shared with the previous configuration, and
+// applies the scope file.
+func (a *App) Start() error {
+	if a.opened == nil {
+		opened, err := openStore(a.key, a.StorePath, a.logger)
+		if err != nil {
+			return err
+		}
+		a.opened = opened
+	}
 	if a.Scopes != nil {
-		a.watch = newWatch(opened.Store, a.Scopes, a.logger.Named("scopes"), a.metrics)
+		a.watch = newWatch(a.opened.Store, a.Scopes, a.logger.Named("scopes"), a.metrics)
 		if err := a.watch.first(); err != nil {
 			return err
 		}
@@ -108,12 +128,13 @@ func (a *App) Stop() error {
 	return nil
 }
 
-// Cleanup gives the store back, if Start acquired it.
+// Cleanup gives the store back, if this configuration got it. It ends the watch
+// too: a configuration that is rejected after its apps have started is not stopped.
 func (a *App) Cleanup() error {
 	if a.opened == nil {
 		return nil
 	}
-	return releaseStore(a.key)
+	return errors.Join(a.Stop(), releaseStore(a.key))
 }
 
 // Store returns the open store, or nil before Start has opened it.

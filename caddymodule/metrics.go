@@ -2,13 +2,11 @@ package caddymodule
 
 import (
 	"errors"
-	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/scopegate/scopegate/proxy"
-	"github.com/scopegate/scopegate/store"
 )
 
 // processMetrics are the collectors of this process. Caddy makes a new registry
@@ -60,18 +58,16 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 	return nil
 }
 
-// observe makes s the store whose state is told.
-func (m *metrics) observe(s *store.Store) { m.state.store.Store(s) }
-
 // count counts a decision and the time that it took.
 func (m *metrics) count(v *proxy.Verdict, took time.Duration) {
 	m.duration.Observe(took.Seconds())
 	m.decisions.WithLabelValues(apiName(v), v.Decision.Version, decisionWord(v), reasonCode(v)).Inc()
 }
 
-// storeCollector reads the state of the store whenever it is asked for.
+// storeCollector reads the state of the store of the running configuration
+// whenever it is asked for. It does not keep the store: a configuration that is
+// rejected may have opened another one.
 type storeCollector struct {
-	store            atomic.Pointer[store.Store]
 	tokens, revision *prometheus.Desc
 }
 
@@ -83,9 +79,9 @@ func (c *storeCollector) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (c *storeCollector) Collect(values chan<- prometheus.Metric) {
-	s := c.store.Load()
-	if s == nil {
-		return
+	s, err := activeStore()
+	if err != nil {
+		return // there is nothing to tell of
 	}
 	snapshot := s.Snapshot()
 	if snapshot == nil {

@@ -24,9 +24,19 @@ type pooled struct{ *store.Store }
 // Destruct implements caddy.Destructor.
 func (p *pooled) Destruct() error { return p.Close() }
 
-// acquireStore opens the store or takes the one that is open. Whoever acquired
-// it, and nobody else, releases it.
-func acquireStore(key, path string, logger *zap.Logger) (*pooled, error) {
+// shareStore takes the store that this process has open under a key; nil if there
+// is none. Whoever gets one, and nobody else, releases it.
+func shareStore(key string) *pooled {
+	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) { return nil, store.ErrClosed })
+	if err != nil {
+		return nil
+	}
+	return value.(*pooled) //nolint:forcetypeassert // nothing else is in the pool
+}
+
+// openStore opens the store, or takes the one that is open. Whoever gets it, and
+// nobody else, releases it.
+func openStore(key, path string, logger *zap.Logger) (*pooled, error) {
 	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
 		if path == defaultStorePath() {
 			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
@@ -42,7 +52,7 @@ func acquireStore(key, path string, logger *zap.Logger) (*pooled, error) {
 	if err != nil {
 		return nil, err
 	}
-	return value.(*pooled), nil
+	return value.(*pooled), nil //nolint:forcetypeassert // nothing else is in the pool
 }
 
 func releaseStore(key string) error {
@@ -50,20 +60,26 @@ func releaseStore(key string) error {
 	return err
 }
 
-// canonicalPath returns the same path for every way to write it. The file itself
-// need not exist yet.
+// canonicalPath returns the same path for every way to write it, whether the file
+// and its folder exist already or will be made.
 func canonicalPath(path string) (string, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
 	}
-	if resolved, err := filepath.EvalSymlinks(absolute); err == nil {
-		return resolved, nil
+	return resolveLinks(absolute), nil
+}
+
+// resolveLinks resolves the links in as much of an absolute path as exists.
+func resolveLinks(path string) string {
+	if resolved, err := filepath.EvalSymlinks(path); err == nil {
+		return resolved
 	}
-	if folder, err := filepath.EvalSymlinks(filepath.Dir(absolute)); err == nil {
-		return filepath.Join(folder, filepath.Base(absolute)), nil
+	parent := filepath.Dir(path)
+	if parent == path {
+		return path
 	}
-	return absolute, nil // a missing folder: opening it says so
+	return filepath.Join(resolveLinks(parent), filepath.Base(path))
 }
 
 // slogOf gives the store, which knows no Caddy, a logger that ends in Caddy's.

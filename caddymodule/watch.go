@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -19,6 +20,14 @@ import (
 // not read by half. Looking, rather than waiting for the kernel to tell, also
 // works on network file systems and through the links of a Kubernetes volume.
 const watchInterval = 500 * time.Millisecond
+
+// retryInterval is how long a file that could not be applied for another reason
+// than its content is left alone before it is tried again.
+const retryInterval = 5 * time.Second
+
+// maxPlans bounds how often a change is planned anew because others changed the
+// store in between.
+const maxPlans = 5
 
 // watch applies a scope file whenever its bytes differ from those that were last
 // applied from the same path. A file that cannot be applied changes nothing.
@@ -31,7 +40,8 @@ type watch struct {
 
 	seen    os.FileInfo // as it was when looked at last; nil for none
 	settled bool        // seen has been dealt with
-	failure string      // of the last look, so that it is told once
+	retry   time.Time   // when seen is tried again that was not dealt with
+	failure string      // why seen was not applied, so that it is told once
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -49,13 +59,17 @@ func newWatch(s *store.Store, file *ScopeFile, logger *zap.Logger, m *metrics) *
 // store goes on with what was applied before, and it is an error only if there
 // was nothing before.
 func (w *watch) first() error {
-	w.seen, _ = os.Stat(w.file.Path) // if it fails, so does apply
-	w.settled = true
-	err := w.apply(context.Background())
+	seen, err := os.Stat(w.file.Path)
+	if err == nil {
+		w.seen = seen
+		err = w.apply(context.Background())
+	}
+	w.settle(err)
 	if err == nil {
 		return nil
 	}
 	if _, before, lookup := w.store.AppliedDigest(w.source); lookup != nil || !before {
+		w.metrics.applies.WithLabelValues("failed").Inc()
 		return fmt.Errorf("scopegate: the scope file cannot be applied, and none was applied before:\n%w", err)
 	}
 	w.fail(err)
@@ -102,19 +116,28 @@ func (w *watch) look(ctx context.Context) {
 		return
 	}
 	if !sameFile(w.seen, now) {
-		w.seen, w.settled = now, false
+		w.seen, w.settled, w.retry, w.failure = now, false, time.Time{}, ""
 		return
 	}
-	if w.settled {
+	if w.settled || time.Now().Before(w.retry) {
 		return
 	}
 	err = w.apply(ctx)
-	w.settled = !errors.Is(err, store.ErrMoved) // somebody else made a change: plan anew
+	if ctx.Err() != nil {
+		return // stopped: whatever comes of it is the next configuration's
+	}
+	w.settle(err)
 	if err != nil {
 		w.fail(err)
-		return
 	}
-	w.failure = ""
+}
+
+// settle takes note of what came of applying the file. What is wrong with its
+// content stays wrong until it changes; anything else may pass.
+func (w *watch) settle(err error) {
+	var content scopes.Problems
+	w.settled = err == nil || errors.As(err, &content)
+	w.retry = time.Now().Add(retryInterval)
 }
 
 func sameFile(a, b os.FileInfo) bool {
@@ -151,22 +174,31 @@ func (w *watch) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, warning := range file.Warnings {
-		w.logger.Warn(warning.Error())
-	}
-	plan, err := w.store.Plan(ctx, file, store.PlanOptions{})
-	if err != nil {
-		return err
-	}
-	result, err := w.store.Apply(ctx, plan, store.ApplyOptions{
-		Actor: "scope file " + w.file.Path, AllowWiden: !w.file.Review, Source: w.source, Digest: digest,
-	})
+	result, err := w.change(ctx, file, digest)
 	if err != nil {
 		return w.explainReview(err)
 	}
 	w.metrics.applies.WithLabelValues("applied").Inc()
-	w.report(result)
+	w.report(file, result)
 	return nil
+}
+
+// change plans and makes the change, anew if somebody else changed the store in
+// between.
+func (w *watch) change(ctx context.Context, file *scopes.File, digest [sha256.Size]byte) (result store.Result, err error) {
+	for range maxPlans {
+		var plan *store.Plan
+		if plan, err = w.store.Plan(ctx, file, store.PlanOptions{}); err != nil {
+			return store.Result{}, err
+		}
+		result, err = w.store.Apply(ctx, plan, store.ApplyOptions{
+			Actor: "scope file " + w.file.Path, AllowWiden: !w.file.Review, Source: w.source, Digest: digest,
+		})
+		if !errors.Is(err, store.ErrMoved) {
+			return result, err
+		}
+	}
+	return store.Result{}, err
 }
 
 // explainReview says what to do about a file that widens and waits for a review.
@@ -177,7 +209,10 @@ func (w *watch) explainReview(err error) error {
 	return fmt.Errorf("%w; once it is reviewed, run: caddy scopegate apply --allow-widen %s", err, w.file.Path)
 }
 
-func (w *watch) report(result store.Result) {
+func (w *watch) report(file *scopes.File, result store.Result) {
+	for _, warning := range file.Warnings {
+		w.logger.Warn(warning.Error())
+	}
 	for _, warning := range result.Warnings {
 		w.logger.Warn(warning)
 	}
