@@ -1,6 +1,10 @@
 package store
 
-import "context"
+import (
+	"context"
+	"fmt"
+	"strings"
+)
 
 // ApplyOptions say how a plan is applied.
 type ApplyOptions struct {
@@ -24,11 +28,36 @@ type Result struct {
 // wraps [ErrWiden] where tokens would widen without AllowWiden, and [ErrMoved]
 // where the store was changed since the plan was made.
 func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, error) {
-	return Result{}, ErrClosed
+	if widening := p.Widening(); len(widening) > 0 && !o.AllowWiden {
+		return Result{}, fmt.Errorf("%w: %s; look at the plan, then allow it", ErrWiden, strings.Join(widening, ", "))
+	}
+	err := s.change(ctx, o.Actor, func(c *change) error {
+		if c.state.revision != p.Revision {
+			return fmt.Errorf("%w: it was at revision %d, and is at %d now; plan again", ErrMoved, p.Revision, c.state.revision)
+		}
+		for _, step := range p.steps {
+			if err := step(c); err != nil {
+				return err
+			}
+		}
+		if o.Source == "" {
+			return nil
+		}
+		return c.putSource(o.Source, o.Digest)
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	result := Result{Changes: p.Changes, Warnings: p.Warnings}
+	if snapshot := s.Snapshot(); snapshot != nil {
+		result.Revision = snapshot.revision
+	}
+	return result, nil
 }
 
-// AppliedDigest returns the digest that was last applied from a source, and
-// whether there is one.
-func (s *Store) AppliedDigest(source string) (digest [32]byte, ok bool, err error) {
-	return digest, false, ErrClosed
+// audit adds what was planned to the audit log.
+func (c *change) audit(planned Change) {
+	c.record(string(planned.Action), planned.Kind, planned.Name, detailOf(planned))
 }
+
+func detailOf(planned Change) string { return strings.Join(planned.Details, "; ") }

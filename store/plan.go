@@ -2,6 +2,9 @@ package store
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"slices"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -19,41 +22,184 @@ type Plan struct {
 	Revision uint64 // of the store that the plan was made for
 	Changes  []Change
 	Warnings []string // what of the file is not applied, and why
-	steps    []step
+	// steps make the changes, and remember what the file declares where nothing
+	// else changes.
+	steps []func(*change) error
 }
+
+// Action is what a [Change] does.
+type Action string
+
+// The actions. Hold does nothing: it tells of a token that the file has as active
+// and that stays inactive, because it was deactivated by hand.
+const (
+	Create     Action = "create"
+	Update     Action = "update"
+	Activate   Action = "activate"
+	Deactivate Action = "deactivate"
+	Prune      Action = "prune"
+	Hold       Action = "hold"
+)
 
 // Change is one difference that a plan makes.
 type Change struct {
-	Kind   string `json:"kind"`   // "api", "account" or "token"
-	Name   string `json:"name"`   // of the API or account, or "account/name"
-	Action string `json:"action"` // "create", "update", "activate", "deactivate", "prune", or "hold" for none
-	Widens bool   `json:"widens"` // an existing token is granted something that it was not
-	// Narrows is set where an existing token loses something that it was granted.
+	Kind   string `json:"kind"` // "api", "account" or "token"
+	Name   string `json:"name"` // of the API or account, or "account/name"
+	Action Action `json:"action"`
+	// Widens is set where tokens that exist are granted something that they were
+	// not. A new token has nothing to be compared with: Action says that it is new.
+	Widens bool `json:"widens"`
+	// Narrows is set where tokens lose something that they were granted.
 	Narrows bool `json:"narrows"`
 	// Held is set where the token stays inactive, because it was deactivated by hand.
 	Held    bool     `json:"held"`
 	Details []string `json:"details,omitempty"` // one line for each thing that differs
 }
 
-// Empty reports whether applying the plan would change nothing.
-func (p *Plan) Empty() bool { return len(p.steps) == 0 }
-
-// Widens returns the changes that widen.
-func (p *Plan) Widens() []Change {
-	var widens []Change
-	for _, c := range p.Changes {
-		if c.Widens {
-			widens = append(widens, c)
-		}
-	}
-	return widens
+// Empty reports whether applying the plan would change nothing that a plan shows.
+func (p *Plan) Empty() bool {
+	return !slices.ContainsFunc(p.Changes, func(c Change) bool { return c.Action != Hold })
 }
 
-// step is one change of a plan, ready to be made.
-type step struct{}
+// Widening returns the names of what widens, such as "token acme/nightly-sync".
+func (p *Plan) Widening() []string {
+	var names []string
+	for _, c := range p.Changes {
+		if c.Widens {
+			names = append(names, c.Kind+" "+c.Name)
+		}
+	}
+	return names
+}
 
-// Plan compares a scope file with the store. It changes nothing. Its error wraps
-// [ErrConflict], [ErrLimit] or [ErrExists] where the file cannot be applied.
+// Plan compares a scope file with the store, three ways: what the file has now,
+// what it had when it was applied last, and what the store has. What the file did
+// not change since stays as the store has it. It changes nothing. Its error wraps
+// [ErrConflict], [ErrLimit] or [ErrExists] where the file cannot be applied, and
+// [scopes.Conflicts] where its operations collide with those of other APIs.
 func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan, error) {
-	return nil, ErrClosed
+	snapshot := s.Snapshot()
+	if snapshot == nil {
+		return nil, s.failed()
+	}
+	var plan *Plan
+	err := s.view(func(r reader) error {
+		p := &planner{
+			reader: r, cancelled: ctx.Err, file: f, snapshot: snapshot, plan: &Plan{Revision: r.state.revision},
+			accounts: make(map[string]*account), before: make(map[string]account),
+			claimed: make(map[scopes.Digest]string),
+		}
+		plan = p.plan
+		return p.run(o)
+	})
+	if err != nil {
+		return nil, err
+	}
+	return plan, nil
+}
+
+// planner makes one plan.
+type planner struct {
+	reader
+	cancelled func() error // the error of the context
+	file      *scopes.File
+	snapshot  *Snapshot
+	plan      *Plan
+	next      *scopes.Catalog // as the file makes it
+	accounts  map[string]*account
+	before    map[string]account
+	claimed   map[scopes.Digest]string // by tokens of the file: their names
+}
+
+func (p *planner) run(o PlanOptions) error {
+	if err := p.planAPIs(); err != nil {
+		return err
+	}
+	var errs []error
+	for i := range p.file.Accounts {
+		errs = append(errs, p.planAccount(&p.file.Accounts[i]))
+	}
+	if o.Prune {
+		errs = append(errs, p.planPrune())
+	}
+	for _, name := range sortedKeys(p.accounts) {
+		before := p.before[name]
+		errs = append(errs, checkLimit(&before, p.accounts[name]))
+	}
+	return errors.Join(errs...)
+}
+
+// step adds a change that is shown, and what makes it.
+func (p *planner) step(c Change, do func(*change) error) {
+	p.plan.Changes = append(p.plan.Changes, c)
+	p.plan.steps = append(p.plan.steps, do)
+}
+
+func (p *planner) warn(format string, args ...any) {
+	p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf(format, args...))
+}
+
+// account returns the account as it will be, or nil if there is none.
+func (p *planner) account(name string) (*account, error) {
+	if a := p.accounts[name]; a != nil {
+		return a, nil
+	}
+	a, err := p.reader.account(name)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return nil, nil //nolint:nilnil // that there is none is no error here
+	case err != nil:
+		return nil, err
+	}
+	p.accounts[name], p.before[name] = a, *a
+	return a, nil
+}
+
+// planAccount plans an account of the file, and its tokens.
+func (p *planner) planAccount(wanted *scopes.Account) error {
+	live, err := p.account(wanted.Name)
+	if err != nil {
+		return err
+	}
+	c := Change{Kind: "account", Name: wanted.Name, Action: Update}
+	if live == nil {
+		c.Action = Create
+		live = &account{name: wanted.Name}
+		p.accounts[wanted.Name] = live
+	}
+	declared := live.declared()
+	c.Details = diffAccount(&declared, wanted)
+	if c.Action == Update {
+		c.Widens = hasMore(declared.IDs, wanted.IDs)
+		c.Narrows = hasMore(wanted.IDs, declared.IDs)
+	}
+	live.title, live.ids, live.limit = wanted.Title, wanted.IDs, wanted.MaxActiveTokens
+	if c.Action == Create || len(c.Details) > 0 {
+		p.step(c, func(ch *change) error { return ch.putAccount(c, wanted) })
+	}
+	var errs []error
+	for i := range wanted.Tokens {
+		errs = append(errs, p.planToken(live, &wanted.Tokens[i]))
+	}
+	return errors.Join(errs...)
+}
+
+// hasMore reports whether b has a name that a has not.
+func hasMore(a, b []string) bool {
+	return slices.ContainsFunc(b, func(name string) bool { return !slices.Contains(a, name) })
+}
+
+// putAccount writes what a scope file declares of an account.
+func (c *change) putAccount(planned Change, wanted *scopes.Account) error {
+	a, err := c.account(wanted.Name)
+	if errors.Is(err, ErrNotFound) {
+		a, err = c.createAccount(wanted.Name), nil
+	}
+	if err != nil {
+		return err
+	}
+	a.title, a.ids, a.limit = wanted.Title, wanted.IDs, wanted.MaxActiveTokens
+	a.revision, a.updated = c.revision, c.now
+	c.audit(planned)
+	return nil
 }

@@ -2,11 +2,17 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
 	"io"
 	"log/slog"
+	"os"
+	"runtime/debug"
+	"sync/atomic"
 	"time"
 
-	"github.com/scopegate/scopegate/scopes"
+	bolt "go.etcd.io/bbolt"
 )
 
 // Options say how a store is opened. The zero value is fit for use.
@@ -20,79 +26,137 @@ type Options struct {
 }
 
 // Store is a bbolt file and the index of its tokens. It is safe for concurrent use.
-type Store struct{}
+type Store struct {
+	path   string
+	now    func() time.Time
+	random io.Reader
+	log    *slog.Logger
 
-// Open opens the store at path, or creates it where there is no file; a missing
-// folder is an error. It waits at most 2 s for another process to close it. Its
-// errors wrap [ErrLocked], [ErrDamaged], [ErrForeign], [ErrNewer] or [ErrNoLog],
-// and say what to do.
-func Open(path string, o Options) (*Store, error) { return nil, ErrClosed }
+	db       *bolt.DB
+	file     *os.File // the one that db has mapped
+	readOnly bool
 
-// Close waits for the change that is being made, if any, and closes the file.
-// Snapshots that were taken before stay valid; Snapshot returns nil from now on.
-func (s *Store) Close() error { return nil }
+	snapshot atomic.Pointer[Snapshot]
+	// failure is set once the store can no longer be used, and says why.
+	failure atomic.Pointer[error]
+	// pending are revocations that hold here and are in the log, but not in the
+	// file yet. The next change writes them. A published map is never modified.
+	pending atomic.Pointer[map[string]*revocation]
+
+	// writer has one element: who takes it out may make a change, and alone uses
+	// the fields below.
+	writer   chan struct{}
+	revision uint64            // the highest that was ever used
+	accounts map[string]uint32 // name to position in the snapshot's
+	journal  *revocationLog    // nil if the store is read-only
+	broken   error             // why no further change can be made until the store is opened again
+	closed   bool
+}
+
+func newStore(path string, o Options) *Store {
+	s := &Store{
+		path: path, now: o.Now, random: o.Random, log: o.Logger, readOnly: o.ReadOnly,
+		writer: make(chan struct{}, 1),
+	}
+	if s.now == nil {
+		s.now = time.Now
+	}
+	if s.random == nil {
+		s.random = rand.Reader
+	}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	s.log = s.log.With("store", path)
+	s.unlock()
+	return s
+}
 
 // Snapshot returns the current state. It is nil when there is none to decide on:
 // after Close, and after the file was found damaged while it was open.
-func (s *Store) Snapshot() *Snapshot { return nil }
+func (s *Store) Snapshot() *Snapshot { return s.snapshot.Load() }
 
-// Snapshot is one consistent state of all APIs and tokens. It is immutable and
-// safe for concurrent use.
-type Snapshot struct{}
-
-// Catalog returns the compiled APIs. The grants are compiled against it.
-func (s *Snapshot) Catalog() *scopes.Catalog { return nil }
-
-// Revision returns the number of the last change that the snapshot has.
-func (s *Snapshot) Revision() uint64 { return 0 }
-
-// Counts returns the numbers of tokens by state.
-func (s *Snapshot) Counts() Counts { return Counts{} }
-
-// Grant returns what the credential with the given digest may do; the zero Grant
-// for one that no token has, or has no longer. It does not allocate.
-func (s *Snapshot) Grant(d scopes.Digest) scopes.Grant { return scopes.Grant{} }
-
-// Status returns the state of the store.
-func (s *Store) Status() (Status, error) { return Status{}, ErrClosed }
-
-// Tokens returns the tokens that f selects, by account and name.
-func (s *Store) Tokens(f Filter) ([]Token, error) { return nil, ErrClosed }
-
-// Token returns one token, by "account/name" or by id. A name means the token
-// that has it now, else the deleted one that had it last.
-func (s *Store) Token(ref string) (Token, error) { return Token{}, ErrClosed }
-
-// Accounts returns all accounts, by name.
-func (s *Store) Accounts() ([]Account, error) { return nil, ErrClosed }
-
-// APIs returns all APIs, by name.
-func (s *Store) APIs() ([]scopes.API, error) { return nil, ErrClosed }
-
-// Issue makes the first credential of a token. Where it has one already the
-// error wraps [ErrExists].
-func (s *Store) Issue(ctx context.Context, actor, ref string) (Issued, error) {
-	return Issued{}, ErrClosed
+// Close waits for the change that is being made, if any, and closes the file.
+// Snapshots that were taken before stay valid; Snapshot returns nil from now on.
+// Closing a closed store does nothing.
+func (s *Store) Close() error {
+	<-s.writer
+	defer s.unlock()
+	if s.closed {
+		return nil
+	}
+	s.closed = true
+	fault := !s.fail(ErrClosed)
+	var errs []error
+	if s.journal != nil {
+		errs = append(errs, s.journal.close())
+	}
+	if fault { // bbolt may be stuck in the middle of something; the lock goes with the file
+		errs = append(errs, s.file.Close())
+	} else {
+		errs = append(errs, s.db.Close())
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("store: closing %s: %w", s.path, err)
+	}
+	return nil
 }
 
-// Activate ends a deactivation, whoever made it. On an active token it changes
-// nothing. The error wraps [ErrLimit] where the account has as many active
-// scoped tokens as it may.
-func (s *Store) Activate(ctx context.Context, actor, ref string) (Token, error) {
-	return Token{}, ErrClosed
+// fail makes every further call fail with the given error and leaves nothing to
+// decide on. It reports whether the store had not failed before.
+func (s *Store) fail(err error) bool {
+	first := s.failure.CompareAndSwap(nil, &err)
+	s.snapshot.Store(nil)
+	return first
 }
 
-// Deactivate refuses the token until [Store.Activate], whatever a scope file says.
-func (s *Store) Deactivate(ctx context.Context, actor, ref string) (Token, error) {
-	return Token{}, ErrClosed
+// guard runs fn, which uses the file. The file is mapped into memory: where it was
+// cut off or overwritten while it was open, reading it is a memory fault, or
+// bbolt finds nonsense and panics. Both end the use of the store, not the process.
+func (s *Store) guard(fn func() error) (err error) {
+	if failure := s.failure.Load(); failure != nil {
+		return *failure
+	}
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: reading %s failed: %v; restore a backup, or remove the file to begin anew", ErrDamaged, s.path, cause)
+			s.log.Error("the store is damaged and is no longer used", "error", err, "stack", string(debug.Stack()))
+			s.fail(err)
+		}
+	}()
+	if err := fn(); !errors.Is(err, bolt.ErrDatabaseNotOpen) {
+		return err
+	}
+	return ErrClosed
 }
 
-// Delete removes the token for ever: its id and its credentials stay dead, and
-// scope files cannot create its name again. On a deleted token it changes nothing.
-func (s *Store) Delete(ctx context.Context, actor, ref string) (Token, error) {
-	return Token{}, ErrClosed
+// lock waits for the change that is being made, and keeps others from being made
+// until unlock.
+func (s *Store) lock(ctx context.Context) error {
+	select {
+	case <-s.writer:
+		return nil
+	case <-ctx.Done():
+		return fmt.Errorf("store: waiting for another change: %w", ctx.Err())
+	}
 }
 
-// Log returns up to limit entries of the audit log, the newest first, that are
-// older than the revision before; 0 begins with the newest.
-func (s *Store) Log(before uint64, limit int) ([]Entry, error) { return nil, ErrClosed }
+func (s *Store) unlock() { s.writer <- struct{}{} }
+
+// view runs fn in a transaction that sees one consistent state.
+func (s *Store) view(fn func(reader) error) error {
+	pending := s.pending.Load() // before the transaction: what it does not see yet is pending
+	return s.guard(func() error {
+		return s.db.View(func(tx *bolt.Tx) error {
+			r, err := newReader(tx)
+			if err != nil {
+				return err
+			}
+			if pending != nil {
+				r.pending = *pending
+			}
+			return fn(r)
+		})
+	})
+}

@@ -70,6 +70,7 @@ type Status struct {
 type Counts struct {
 	Active   int
 	Inactive int
+	Damaged  int // records that cannot be read; their tokens are refused
 }
 
 // Entry is one line of the audit log: what a change did to one thing.

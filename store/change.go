@@ -1,0 +1,302 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// change is one change on its way into the store: a bbolt transaction and what has
+// to follow from it.
+type change struct {
+	reader
+	store    *Store
+	actor    string
+	now      time.Time
+	revision uint64 // that the change will have
+
+	// revokes is set where the change does nothing but take away. It then holds
+	// even where the file cannot be written.
+	revokes bool
+
+	recompile   bool // APIs change, and with them all grants
+	accounts    map[string]*account
+	before      map[string]account // the same, as they were
+	tokens      map[string]*tokenChange
+	revocations []logLine
+	entries     []Entry
+	wrote       bool // something that is not worth a revision
+}
+
+// tokenChange is a token that a change touched.
+type tokenChange struct {
+	old, now *record // old is nil for a new token
+}
+
+// errIdle ends a transaction in which nothing changed.
+var errIdle = errors.New("nothing to change")
+
+// change makes one change: fn makes it in a transaction, and all that follows from
+// it is done here. Where fn changes nothing there is no new revision.
+func (s *Store) change(ctx context.Context, actor string, fn func(*change) error) error {
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	if err := s.writable(); err != nil {
+		return err
+	}
+	return s.commit(actor, fn)
+}
+
+// writable returns why no change can be made, or nil.
+func (s *Store) writable() error {
+	switch failure := s.failure.Load(); {
+	case failure != nil:
+		return *failure
+	case s.readOnly:
+		return fmt.Errorf("%w: %s cannot be written", ErrReadOnly, s.path)
+	}
+	return s.broken
+}
+
+// commit makes a change, in this order: the transaction is filled, the next
+// snapshot is built from it, revocations go into the log, the transaction is
+// committed, the snapshot is published.
+func (s *Store) commit(actor string, fn func(*change) error) error {
+	var c *change
+	var next *published
+	err := s.guard(func() error {
+		return s.db.Update(func(tx *bolt.Tx) (err error) {
+			if c, err = s.begin(tx, actor); err != nil {
+				return err
+			}
+			if err := fn(c); err != nil {
+				return err
+			}
+			if !c.wrote && len(c.entries) == 0 {
+				return errIdle
+			}
+			next, err = c.prepare()
+			return err
+		})
+	})
+	switch {
+	case errors.Is(err, errIdle):
+		s.pending.Store(nil) // nothing of it was news
+		return nil
+	case err == nil:
+		s.publish(c, next)
+		return nil
+	case next == nil: // nothing was committed
+		return err
+	}
+	return s.commitFailed(c, next, err)
+}
+
+// begin starts a change. Revocations that the file does not have yet go first.
+func (s *Store) begin(tx *bolt.Tx, actor string) (*change, error) {
+	r, err := newReader(tx)
+	if err != nil {
+		return nil, err
+	}
+	c := &change{
+		reader: r, store: s, actor: actor, now: s.now().UTC().Truncate(time.Second),
+		revision: s.revision + 1,
+		accounts: make(map[string]*account), before: make(map[string]account),
+		tokens: make(map[string]*tokenChange),
+	}
+	if pending := s.pending.Load(); pending != nil {
+		for _, id := range sortedKeys(*pending) {
+			if err := c.settle((*pending)[id]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return c, nil
+}
+
+// settle brings a token up to a revocation that its record has not seen.
+func (c *change) settle(r *revocation) error {
+	old, err := c.token(r.id)
+	var now *record
+	switch {
+	case errors.Is(err, ErrNotFound):
+		now = r.stub(c.now)
+	case errors.Is(err, ErrDamaged): // what it was is lost; that it is revoked is not
+		now = r.stub(c.now)
+	case err != nil:
+		return err
+	default:
+		if now = old.clone(); !r.apply(now) {
+			return nil
+		}
+	}
+	return c.putToken(old, now, "revoke", "from the revocations log")
+}
+
+// publish makes what was committed visible.
+func (s *Store) publish(c *change, next *published) {
+	s.revision = c.revision
+	s.accounts = next.accounts
+	s.snapshot.Store(next.snapshot)
+	s.pending.Store(nil)
+	commit := []logLine{{act: actCommit, revision: c.revision}}
+	if err := s.journal.append(commit, false); err != nil {
+		s.log.Warn("the revocations log cannot be written; revocations need it", "error", err)
+	}
+}
+
+// commitFailed settles what a failed commit left behind. Either the file has the
+// change, and it is not certain that the disk has, or it is as it was.
+func (s *Store) commitFailed(c *change, next *published, cause error) error {
+	var written bool
+	err := s.view(func(r reader) error {
+		written = r.state.revision == c.revision
+		return nil
+	})
+	switch {
+	case err != nil:
+		s.fail(fmt.Errorf("%w: a commit failed, and then reading it back: %w", ErrReopen, errors.Join(cause, err)))
+		return *s.failure.Load()
+	case written:
+		s.broken = fmt.Errorf("%w: it is not certain that the last change is on the disk: %w", ErrReopen, cause)
+		s.publish(c, next)
+		return s.broken
+	}
+	s.revision = c.revision // the log may have it
+	if c.revokes {
+		return s.hold(c, cause)
+	}
+	return fmt.Errorf("store: nothing was changed: %w", cause)
+}
+
+// hold keeps up a revocation that is in the log and could not be written to the
+// file, such as on a full disk: it is in force, and so it will be after a restart.
+func (s *Store) hold(c *change, cause error) error {
+	pending := foldRevocations(c.revocations, 0)
+	if before := s.pending.Load(); before != nil {
+		for id, r := range *before {
+			if pending[id] == nil {
+				pending[id] = r
+			}
+		}
+	}
+	next, err := s.snapshot.Load().without(pending)
+	if err != nil {
+		return errors.Join(cause, err)
+	}
+	next.revision = c.revision
+	s.pending.Store(&pending)
+	s.snapshot.Store(next)
+	s.log.Error("a revocation is in force and in the revocations log, but the store could not be written; the next change will",
+		"error", cause)
+	return nil
+}
+
+// account returns an account that the change may modify, or an error that wraps
+// ErrNotFound. It shadows the reader's.
+func (c *change) account(name string) (*account, error) {
+	if a := c.accounts[name]; a != nil {
+		return a, nil
+	}
+	a, err := c.reader.account(name)
+	if err != nil {
+		return nil, err
+	}
+	c.accounts[name], c.before[name] = a, *a
+	return a, nil
+}
+
+// createAccount adds an account, which putAccounts writes.
+func (c *change) createAccount(name string) *account {
+	a := &account{name: name, created: c.now}
+	c.accounts[name] = a
+	return a
+}
+
+// putToken writes a token, with all that its step from old to now means for its
+// name, its digests and its account. old is nil for a new token.
+func (c *change) putToken(old, now *record, action, detail string) error {
+	now.version++
+	now.revision, now.updated = c.revision, c.now
+	if now.token.Inactive && (old == nil || !old.token.Inactive) {
+		now.deactivations++
+	}
+	if old != nil {
+		for _, d := range old.digests() {
+			if !slices.Contains(now.digests(), d) {
+				now.kill(d)
+			}
+		}
+	}
+	if err := c.countActive(old, now); err != nil {
+		return err
+	}
+	if err := c.writeToken(old, now); err != nil {
+		return err
+	}
+	c.revocations = append(c.revocations, revocationsBetween(old, now, c.revision)...)
+	if t := c.tokens[now.id]; t != nil {
+		t.now = now
+	} else {
+		c.tokens[now.id] = &tokenChange{old: old, now: now}
+	}
+	c.record(action, "token", now.ref(), detail)
+	return nil
+}
+
+func (c *change) writeToken(old, now *record) error {
+	value := now.encode()
+	if _, err := decodeRecord([]byte(now.id), value); err != nil {
+		return fmt.Errorf("%w: token %s cannot be stored as it is: %w", ErrConflict, now.ref(), err)
+	}
+	if err := c.bucket(bucketTokens).Put([]byte(now.id), value); err != nil {
+		return err
+	}
+	names, ref := c.bucket(bucketNames), []byte(now.ref())
+	if old == nil && (!now.terminal || names.Get(ref) == nil) {
+		if err := names.Put(ref, []byte(now.id)); err != nil {
+			return err
+		}
+	}
+	for i := range now.dead {
+		if err := c.bucket(bucketDead).Put(now.dead[i][:], []byte(now.id)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// countActive keeps the number of tokens that count towards the account's limit.
+func (c *change) countActive(old, now *record) error {
+	delta := 0
+	if now.countsActive() {
+		delta++
+	}
+	if old.countsActive() {
+		delta--
+	}
+	a, err := c.account(now.account)
+	switch {
+	case errors.Is(err, ErrNotFound) && old == nil:
+		a = c.createAccount(now.account)
+	case err != nil && delta <= 0: // whatever the account's record is like, taking away must work
+		return nil
+	case err != nil:
+		return err
+	}
+	a.active += delta
+	return nil
+}
+
+// record adds a line to the audit log.
+func (c *change) record(action, kind, name, detail string) {
+	c.entries = append(c.entries, Entry{
+		Revision: c.revision, Time: c.now, Actor: c.actor, Action: action, Kind: kind, Name: name, Detail: detail,
+	})
+}

@@ -1,0 +1,175 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"slices"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// Token returns one token, by "account/name" or by id. A name means the token
+// that has it now, else the deleted one that had it last. The error wraps
+// [ErrNotFound] if there is none.
+func (s *Store) Token(ref string) (Token, error) {
+	var token Token
+	err := s.view(func(r reader) error {
+		rec, err := r.find(ref)
+		if err == nil {
+			token = rec.public()
+		}
+		return err
+	})
+	return token, err
+}
+
+// Tokens returns the tokens that f selects, by account and name. A damaged one is
+// logged and left out.
+func (s *Store) Tokens(f Filter) ([]Token, error) {
+	var prefix []byte
+	if f.Account != "" {
+		prefix = []byte(f.Account + "/")
+	}
+	var tokens []Token
+	err := s.view(func(r reader) error {
+		cursor := r.bucket(bucketNames).Cursor()
+		for ref, _ := cursor.Seek(prefix); ref != nil && bytes.HasPrefix(ref, prefix); ref, _ = cursor.Next() {
+			rec, err := r.named(string(ref))
+			switch {
+			case errors.Is(err, ErrDamaged):
+				s.log.Error("a token cannot be listed", "token", string(ref), "error", err)
+			case err != nil:
+				return err
+			case f.Deleted || !rec.terminal:
+				tokens = append(tokens, rec.public())
+			}
+		}
+		return nil
+	})
+	return tokens, err
+}
+
+// public returns what may be told of a token: no digest is in it.
+func (r *record) public() Token {
+	t := Token{
+		ID: r.id, Account: r.account, Token: r.token,
+		Held: r.held && !r.terminal, Deleted: r.terminal, Owner: r.owner,
+		Created: r.created, Updated: r.updated, Revision: r.revision,
+	}
+	for _, c := range r.credentials {
+		t.Credentials = append(t.Credentials, Credential{LastFour: c.lastFour, Created: c.created, Ends: c.ends})
+	}
+	return t
+}
+
+// Accounts returns all accounts, by name.
+func (s *Store) Accounts() ([]Account, error) {
+	var accounts []Account
+	err := s.view(func(r reader) error {
+		return r.bucket(bucketAccounts).ForEach(func(name, value []byte) error {
+			a, err := decodeAccount(name, value)
+			if err != nil {
+				return damaged("account", string(name), err)
+			}
+			accounts = append(accounts, a.public())
+			return nil
+		})
+	})
+	return accounts, err
+}
+
+// APIs returns all APIs, by name.
+func (s *Store) APIs() ([]scopes.API, error) {
+	var apis []scopes.API
+	err := s.view(func(r reader) (err error) {
+		apis, err = r.apis()
+		return err
+	})
+	return apis, err
+}
+
+// Status returns the state of the store.
+func (s *Store) Status() (Status, error) {
+	status := Status{Path: s.path, ReadOnly: s.readOnly}
+	err := s.view(func(r reader) error {
+		status.Size = r.tx.Size()
+		return nil
+	})
+	snapshot := s.Snapshot()
+	if err != nil || snapshot == nil {
+		return status, errors.Join(err, s.failed())
+	}
+	status.Revision, status.Tokens = snapshot.revision, snapshot.counts
+	status.APIs, status.Accounts = snapshot.catalog.Len(), len(snapshot.accounts)
+	return status, nil
+}
+
+// failed returns why the store can no longer be used, or nil.
+func (s *Store) failed() error {
+	if failure := s.failure.Load(); failure != nil {
+		return *failure
+	}
+	return nil
+}
+
+// Log returns up to limit entries of the audit log, the newest first, that are
+// older than the revision before; 0 begins with the newest.
+func (s *Store) Log(before uint64, limit int) ([]Entry, error) {
+	var entries []Entry
+	err := s.view(func(r reader) error {
+		cursor := r.bucket(bucketAudit).Cursor()
+		key, value := cursor.Last()
+		if before > 0 {
+			if at, _ := cursor.Seek(entryKey(before, 0)); at != nil {
+				key, value = cursor.Prev()
+			} else {
+				key, value = cursor.Last()
+			}
+		}
+		for ; key != nil && len(entries) < limit; key, value = cursor.Prev() {
+			entry, err := decodeEntry(key, value)
+			if err != nil {
+				return damaged("audit entry", string(key), err)
+			}
+			entries = append(entries, entry)
+		}
+		return nil
+	})
+	return entries, err
+}
+
+// AppliedDigest returns the digest that was last applied from a source, and
+// whether there is one.
+func (s *Store) AppliedDigest(source string) (digest [32]byte, ok bool, err error) {
+	err = s.view(func(r reader) error {
+		value := r.bucket(bucketSources).Get([]byte(source))
+		if value == nil {
+			return nil
+		}
+		d, err := unseal([]byte(source), value, sourceVersion)
+		if err == nil {
+			ok = copy(digest[:], d.fixed(len(digest))) == len(digest)
+			err = d.end()
+		}
+		if err != nil { // it is applied once more, and then written anew
+			s.log.Warn("it is not known what was applied last", "source", source, "error", damaged("source", source, err))
+			ok = false
+		}
+		return nil
+	})
+	return digest, ok, err
+}
+
+// sourceVersion is the newest version of a source's record, and the one written.
+const sourceVersion = 1
+
+func (c *change) putSource(source string, digest [32]byte) error {
+	value := append([]byte{sourceVersion}, digest[:]...)
+	value = seal(source, value)
+	bucket := c.bucket(bucketSources)
+	if slices.Equal(bucket.Get([]byte(source)), value) {
+		return nil
+	}
+	c.wrote = true
+	return bucket.Put([]byte(source), value)
+}

@@ -1,0 +1,170 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+)
+
+const (
+	fileMode    = 0o600
+	lockTimeout = 2 * time.Second
+)
+
+// Open opens the store at path, or creates it where there is no file; a missing
+// folder is an error. It waits at most 2 s for another process to close it. Its
+// errors wrap [ErrLocked], [ErrDamaged], [ErrForeign], [ErrNewer] or [ErrNoLog],
+// and say what to do.
+func Open(path string, o Options) (*Store, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return nil, fmt.Errorf("store: %w", err)
+	}
+	s := newStore(path, o)
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("store: opening %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	_, err := os.Stat(s.path)
+	if errors.Is(err, fs.ErrNotExist) && !s.readOnly {
+		err = s.create()
+	}
+	if err != nil {
+		return err
+	}
+	whole, err := s.openFile()
+	if err != nil {
+		return err
+	}
+	if err := s.start(whole); err != nil {
+		return errors.Join(err, s.Close())
+	}
+	return nil
+}
+
+// openFile checks the file, and has bbolt lock and map it. It reports whether both
+// of its metas are whole.
+func (s *Store) openFile() (whole bool, err error) {
+	err = s.guard(func() error {
+		db, err := bolt.Open(s.path, fileMode, &bolt.Options{
+			Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, ReadOnly: s.readOnly,
+			MmapFlags: mapFlags, NoStatistics: true,
+			OpenFile: func(path string, flag int, _ fs.FileMode) (*os.File, error) {
+				file, err := os.OpenFile(path, flag&^os.O_CREATE, 0) //nolint:gosec // the operator chose it
+				if err != nil {
+					return nil, err
+				}
+				s.file = file
+				whole, err = checkFile(file)
+				return file, err
+			},
+		})
+		s.db = db
+		return err
+	})
+	switch {
+	case err == nil:
+		s.db.MmapFlags = 0 // it is read once; growing later needs no second time
+		return whole, nil
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return false, fmt.Errorf("%w: stop that one first, or talk to the server that has it through its admin endpoint", ErrLocked)
+	case cannotWrite(err) && !s.readOnly:
+		s.log.Warn("the store cannot be written, and is opened for reading only", "error", err)
+		s.readOnly = true
+		return s.openFile()
+	}
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+	return false, err
+}
+
+// cannotWrite reports whether a file may perhaps be read, though not written.
+func cannotWrite(err error) bool {
+	return errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS)
+}
+
+// start reads the open file and builds the index, after it has settled what the
+// revocations log knows and the file does not.
+func (s *Store) start(whole bool) error {
+	if err := s.protect(); err != nil {
+		return err
+	}
+	if err := s.migrate(migrations); err != nil {
+		return err
+	}
+	var state state
+	err := s.view(func(r reader) error {
+		state = r.state
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	lost, err := s.openJournal(state, whole)
+	if err != nil {
+		return err
+	}
+	if err := s.loadIndex(); err != nil {
+		return err
+	}
+	if lost == "" || s.readOnly {
+		return nil
+	}
+	return s.recover(lost)
+}
+
+// protect sees to it that only the owner has access to the file.
+func (s *Store) protect() error {
+	if s.readOnly {
+		return nil
+	}
+	was, err := tighten(s.file)
+	if was != 0 {
+		s.log.Warn("others had access to the store; its mode is now 0600", "mode", was)
+	}
+	return err
+}
+
+// loadIndex publishes the first snapshot.
+func (s *Store) loadIndex() error {
+	return s.view(func(r reader) error {
+		snapshot, accounts, err := s.load(r)
+		if err != nil {
+			return err
+		}
+		if pending := s.pending.Load(); pending != nil {
+			if snapshot, err = snapshot.without(*pending); err != nil {
+				return err
+			}
+		}
+		snapshot.revision = s.revision
+		s.accounts = accounts
+		s.snapshot.Store(snapshot)
+		return nil
+	})
+}
+
+// recover writes what is pending into the file, and says so in the audit log. The
+// store is of use without that too, so that a full disk does not keep it closed.
+func (s *Store) recover(lost string) error {
+	err := s.commit("scopegate", func(c *change) error {
+		c.record("recover", "store", "", lost)
+		return nil
+	})
+	if err != nil && s.failure.Load() == nil {
+		s.log.Error("the revocations log could not be written into the store; it is in force, and the next change will", "error", err)
+		return nil
+	}
+	return err
+}

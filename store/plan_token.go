@@ -1,0 +1,213 @@
+package store
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// planToken plans a token of the file.
+func (p *planner) planToken(a *account, wanted *scopes.Token) error {
+	ref := a.name + "/" + wanted.Name
+	live, err := p.named(ref)
+	switch {
+	case errors.Is(err, ErrNotFound):
+		return p.planCreate(a, wanted)
+	case err != nil:
+		return err
+	case live.terminal:
+		p.warn("token %s was deleted, and is skipped; remove it from the file, or create it again by hand", ref)
+		return nil
+	}
+	return p.planUpdate(a, live, wanted)
+}
+
+func (p *planner) planCreate(a *account, wanted *scopes.Token) error {
+	now := &record{account: a.name, token: *wanted, declared: wanted, owner: p.file.Owner}
+	now.token.Credential = scopes.Digest{}
+	c := Change{Kind: "token", Name: now.ref(), Action: Create, Details: describeToken(wanted)}
+	if err := p.planCredential(&c, nil, now); err != nil {
+		return err
+	}
+	if now.countsActive() {
+		a.active++
+	}
+	p.step(c, func(ch *change) (err error) {
+		now := now.clone() // so that a plan that failed half-way can be applied again
+		if now.id, err = newID(ch.store.random); err != nil {
+			return err
+		}
+		now.created = ch.now
+		return ch.putPlanned(c, nil, now)
+	})
+	return nil
+}
+
+func (p *planner) planUpdate(a *account, live *record, wanted *scopes.Token) error {
+	now := live.clone()
+	now.token = merge(live.declared, &live.token, wanted)
+	now.declared, now.owner = wanted, p.file.Owner
+	c := Change{Kind: "token", Name: live.ref(), Action: Update}
+	if c.Held = live.held && !wanted.Inactive; live.held {
+		now.token.Inactive = true
+	}
+	c.Details = diffToken(&live.token, &now.token)
+	if err := p.planCredential(&c, live, now); err != nil {
+		return err
+	}
+	p.judge(&c, live, now)
+	if live.owner != p.file.Owner && live.declared != nil {
+		p.warn("token %s was declared by owner %q; it is now %q's", live.ref(), live.owner, p.file.Owner)
+	}
+	if now.countsActive() && !live.countsActive() {
+		a.active++
+	} else if !now.countsActive() && live.countsActive() {
+		a.active--
+	}
+	p.stepUpdate(c, live, now)
+	return nil
+}
+
+// stepUpdate adds what an update needs: a change that is shown, or one that only
+// remembers what the file declares, or none.
+func (p *planner) stepUpdate(c Change, live, now *record) {
+	do := func(ch *change) error { return ch.putPlanned(c, live, now.clone()) }
+	switch {
+	case len(c.Details) > 0:
+		p.step(c, do)
+		return
+	case c.Held:
+		c.Action, c.Details = Hold, []string{"it was deactivated by hand, and stays inactive until it is activated"}
+		p.plan.Changes = append(p.plan.Changes, c)
+	}
+	if !bytes.Equal(now.encode(), live.encode()) {
+		c.Action, c.Details = Update, []string{"declared by a scope file"}
+		p.plan.steps = append(p.plan.steps, do)
+	}
+}
+
+// judge tells what a change to a token does to what it may do, and names it for it.
+func (p *planner) judge(c *Change, live, now *record) {
+	before, after := &live.token, &now.token
+	switch {
+	case before.Inactive && after.Inactive:
+		return
+	case before.Inactive:
+		c.Action, before = Activate, nil
+	case after.Inactive:
+		c.Action, after = Deactivate, nil
+	}
+	d := scopes.Compare(p.next, before, p.next, after)
+	c.Widens, c.Narrows = d.Widens, d.Narrows
+	if before == nil || after == nil {
+		return
+	}
+	c.Widens = c.Widens || outlives(after, before) || !within(after.Sources, before.Sources)
+	c.Narrows = c.Narrows || outlives(before, after) || !within(before.Sources, after.Sources)
+}
+
+// outlives reports whether a expires later than b.
+func outlives(a, b *scopes.Token) bool {
+	return !b.Expires.IsZero() && (a.Expires.IsZero() || a.Expires.After(b.Expires))
+}
+
+// planCredential plans the credential that a file brings along. It adds one, or
+// replaces the one that the file had before; without one nothing changes. live is
+// nil for a new token.
+func (p *planner) planCredential(c *Change, live, now *record) error {
+	d := now.declared.Credential
+	if d.IsZero() || slices.Contains(now.digests(), d) {
+		return nil
+	}
+	if p.isDead(d) {
+		p.warn("the credential of token %s was deleted or rotated out, and is ignored; remove it from the file", now.ref())
+		return nil
+	}
+	if err := p.claim(d, now.ref()); err != nil {
+		return err
+	}
+	detail := "credential: imported"
+	if live != nil && live.declared != nil {
+		had := len(now.credentials)
+		now.credentials = slices.DeleteFunc(now.credentials, func(cr credential) bool {
+			return cr.digest == live.declared.Credential
+		})
+		if len(now.credentials) < had {
+			detail = "credential: imported, in place of the one that the file had"
+		}
+	}
+	if len(now.credentials) == maxCredentials {
+		return fmt.Errorf("%w: token %s has %d credentials already; retire one first", ErrConflict, now.ref(), maxCredentials)
+	}
+	now.credentials = append(now.credentials, credential{digest: d})
+	c.Details = append(c.Details, detail)
+	return nil
+}
+
+// claim makes sure that no two tokens get the same credential.
+func (p *planner) claim(d scopes.Digest, ref string) error {
+	other := p.claimed[d]
+	if id := p.snapshot.tokenOf(d); id != "" {
+		other = id
+		if rec, err := p.token(id); err == nil {
+			other = rec.ref()
+		}
+	}
+	if other != "" {
+		return fmt.Errorf("%w: the credential of token %s is token %s's", ErrExists, ref, other)
+	}
+	p.claimed[d] = ref
+	return nil
+}
+
+// planPrune plans to deactivate what the file's owner declared before, and the
+// file no longer has. Such a token is then nobody's, and may be declared again.
+func (p *planner) planPrune() error {
+	kept := make(map[string]bool)
+	for i := range p.file.Accounts {
+		for j := range p.file.Accounts[i].Tokens {
+			kept[p.file.Accounts[i].Name+"/"+p.file.Accounts[i].Tokens[j].Name] = true
+		}
+	}
+	return p.bucket(bucketTokens).ForEach(func(id, value []byte) error {
+		live, err := decodeRecord(id, value)
+		if err != nil || live.terminal || live.declared == nil || live.owner != p.file.Owner || kept[live.ref()] {
+			return p.cancelled() // what is damaged is refused in any case
+		}
+		return p.prune(live)
+	})
+}
+
+func (p *planner) prune(live *record) error {
+	now := live.clone()
+	now.declared, now.owner, now.token.Inactive = nil, "", true
+	c := Change{Kind: "token", Name: live.ref(), Action: Prune}
+	if !live.token.Inactive {
+		c.Details = []string{"the file no longer has it: active → inactive"}
+	}
+	if live.countsActive() {
+		a, err := p.account(live.account)
+		if err != nil {
+			return err
+		}
+		if a != nil {
+			a.active--
+		}
+	}
+	c.Narrows = !live.token.Inactive
+	p.stepUpdate(c, live, now)
+	return nil
+}
+
+// putPlanned writes a token as planned. old is nil for a new one.
+func (c *change) putPlanned(planned Change, old, now *record) error {
+	for i := range now.credentials {
+		if now.credentials[i].created.IsZero() {
+			now.credentials[i].created = c.now
+		}
+	}
+	return c.putToken(old, now, string(planned.Action), detailOf(planned))
+}

@@ -1,0 +1,121 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+)
+
+// openJournal opens the revocations log and compares it with the store. If it
+// knows of changes that the file does not have, their revocations become pending,
+// and lost says what happened; "" if the file has all.
+func (s *Store) openJournal(state state, whole bool) (lost string, err error) {
+	path := s.path + logSuffix
+	log, err := readLog(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", noLog(path, "is missing")
+	case err != nil:
+		return "", fmt.Errorf("reading the revocations log: %w", err)
+	case log.accept:
+		s.log.Warn("going on without the revocations log, as its file says: what was revoked after the store was written may be valid again")
+		log = &logContents{storeID: state.id, damaged: 1}
+	case log.storeID == "":
+		return "", noLog(path, "cannot be read")
+	case log.storeID != state.id:
+		return "", noLog(path, "belongs to another store")
+	case log.damaged > 0 && (log.last > state.revision || !whole):
+		return "", noLog(path, "is damaged, and the store is older than it or damaged too")
+	}
+	s.revision = max(state.revision, log.last)
+	lost = s.compare(state, log, whole)
+	if s.readOnly {
+		return lost, nil
+	}
+	if log.needsRewrite(state) {
+		if err := s.rewriteLog(path, state); err != nil {
+			return "", fmt.Errorf("writing the revocations log anew: %w", err)
+		}
+		if log, err = readLog(path); err != nil {
+			return "", fmt.Errorf("reading the revocations log: %w", err)
+		}
+	}
+	if s.journal, err = openLog(path, log.end); err != nil {
+		return "", fmt.Errorf("opening the revocations log: %w", err)
+	}
+	return lost, nil
+}
+
+func noLog(path, what string) error {
+	return fmt.Errorf("%w: %s %s. It keeps tokens revoked that an older copy of the store takes for valid. "+
+		"Restore it together with the store; or, if it is lost for good, write %q into that file to go on without it, and revoke again what must not come back",
+		ErrNoLog, path, what, acceptLoss)
+}
+
+// compare finds out what the file has lost, makes it pending, and tells of it.
+func (s *Store) compare(state state, log *logContents, whole bool) (lost string) {
+	if log.last > state.revision {
+		pending := foldRevocations(log.lines, state.revision)
+		s.pending.Store(&pending)
+		lost = fmt.Sprintf("the file was at revision %d, the revocations log at %d: %d revocations were applied again",
+			state.revision, log.last, len(pending))
+	}
+	switch {
+	case log.committed() > state.revision:
+		s.log.Error("the store went back in time, because it was restored or a page was damaged; "+
+			"what was revoked since stays so, other changes since are lost: apply the scope file again",
+			"revision", state.revision, "lost up to", log.committed(), "damaged page", !whole)
+	case lost != "":
+		s.log.Info("finishing a revocation that was interrupted", "revision", log.last)
+	case !whole:
+		s.log.Warn("one of the two meta pages of the store is damaged; nothing was lost, and the next change writes it anew")
+	}
+	return lost
+}
+
+// committed returns the highest revision that is known to have been committed.
+func (c *logContents) committed() uint64 {
+	var highest uint64
+	for i := range c.lines {
+		if c.lines[i].act == actCommit {
+			highest = max(highest, c.lines[i].revision)
+		}
+	}
+	return highest
+}
+
+// needsRewrite reports whether the log is to be made anew from the store: lines
+// are damaged or may be missing, or most of them are superseded. It never is
+// where it knows more than the store.
+func (c *logContents) needsRewrite(state state) bool {
+	switch {
+	case c.last > state.revision:
+		return false
+	case c.damaged > 0:
+		return true
+	case state.revision > c.last+1: // more than the line of a commit that a crash cut off
+		return true
+	}
+	const few = 1024
+	return len(c.lines) > few && len(c.lines) > few+4*len(foldRevocations(c.lines, 0))
+}
+
+// rewriteLog makes the log anew from the records of the store.
+func (s *Store) rewriteLog(path string, state state) error {
+	var lines []logLine
+	err := s.view(func(r reader) error {
+		r.pending = nil
+		return r.bucket(bucketTokens).ForEach(func(id, value []byte) error {
+			rec, err := decodeRecord(id, value)
+			if err == nil { // one that is damaged is refused in any case
+				lines = append(lines, revocationsBetween(nil, rec, rec.revision)...)
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return err
+	}
+	lines = append(lines, logLine{act: actCommit, revision: state.revision})
+	return writeLog(path, state.id, lines)
+}

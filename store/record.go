@@ -1,0 +1,363 @@
+package store
+
+import (
+	"encoding/binary"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// tokenVersion is the newest version of a token's record that this code reads,
+// and the one that it writes.
+const tokenVersion = 1
+
+const (
+	maxCredentials = 2   // of a token: the second while one is being rotated
+	maxTextBytes   = 255 // of a token's name and of its version; the index counts on it
+)
+
+// Flags of a record.
+const (
+	flagTerminal byte = 1 << iota // deleted; wins every merge
+	flagInactive
+	flagHeld   // deactivated by hand
+	flagsKnown = flagTerminal | flagInactive | flagHeld
+)
+
+// record is a token as it is stored: all that is known of it, digests included.
+type record struct {
+	id      string
+	account string
+	token   scopes.Token // as it is now; its Credential is zero
+	// terminal: the token was deleted. The record stays, so that nothing revives it.
+	terminal bool
+	held     bool
+	// credentials are at most maxCredentials, the newest last.
+	credentials []credential
+	dead        []scopes.Digest // those it had; they are never accepted again
+	// declared is the token as a scope file last had it, with its Credential: what
+	// a newer file is compared with. Nil if no file ever had it.
+	declared *scopes.Token
+	owner    string // of that file
+	// What a merge of two histories goes by: the record that has seen more
+	// deactivations wins, then the one with the higher version.
+	version       uint64
+	deactivations uint64
+	revision      uint64 // of the last change
+	created       time.Time
+	updated       time.Time
+}
+
+type credential struct {
+	digest   scopes.Digest
+	ends     time.Time // when it is no longer accepted; zero for never
+	created  time.Time
+	lastFour string
+}
+
+func (r *record) ref() string { return r.account + "/" + r.token.Name }
+
+// countsActive reports whether the token counts towards its account's limit.
+func (r *record) countsActive() bool {
+	return r != nil && !r.terminal && !r.token.Inactive && !r.token.Legacy()
+}
+
+// clone returns a copy that can be changed without changing r. What the declared
+// token refers to is shared: it is replaced, never modified.
+func (r *record) clone() *record {
+	c := *r
+	c.credentials = slices.Clone(r.credentials)
+	c.dead = slices.Clone(r.dead)
+	return &c
+}
+
+// encode returns the sealed record. What the index needs stands first, so that a
+// boot reads no further.
+func (r *record) encode() []byte {
+	b := make([]byte, 0, 512)
+	b = append(b, tokenVersion, r.flags(), byte(r.token.Access))
+	b = appendTime(b, r.token.Expires)
+	b = appendString(b, r.account)
+	b = appendString(b, r.token.Name)
+	b = appendString(b, r.token.Version)
+	b = append(b, byte(len(r.credentials))) //nolint:gosec // at most maxCredentials
+	for i := range r.credentials {
+		b = append(b, r.credentials[i].digest[:]...)
+		b = appendTime(b, r.credentials[i].ends)
+	}
+	b = appendSources(b, r.token.Sources)
+	b = appendScopes(b, r.token.Scopes)
+
+	for i := range r.credentials {
+		b = appendTime(b, r.credentials[i].created)
+		b = appendString(b, r.credentials[i].lastFour)
+	}
+	b = appendAbout(b, &r.token)
+	for _, n := range []uint64{r.version, r.deactivations, r.revision} {
+		b = binary.AppendUvarint(b, n)
+	}
+	b = appendTime(b, r.created)
+	b = appendTime(b, r.updated)
+	b = binary.AppendUvarint(b, uint64(len(r.dead)))
+	for i := range r.dead {
+		b = append(b, r.dead[i][:]...)
+	}
+	return seal(r.id, r.appendDeclared(b))
+}
+
+func (r *record) flags() byte {
+	var f byte
+	for _, flag := range []struct {
+		set bool
+		bit byte
+	}{{r.terminal, flagTerminal}, {r.token.Inactive, flagInactive}, {r.held, flagHeld}} {
+		if flag.set {
+			f |= flag.bit
+		}
+	}
+	return f
+}
+
+// How the declared token is stored: mostly it is what the token is.
+const (
+	declaredNever byte = iota
+	declaredSame
+	declaredOther
+)
+
+func (r *record) appendDeclared(b []byte) []byte {
+	if r.declared == nil {
+		return append(b, declaredNever)
+	}
+	declared, live := appendToken(nil, r.declared), appendToken(nil, &r.token)
+	if slices.Equal(declared, live) {
+		b = append(b, declaredSame)
+	} else {
+		b = appendString(append(b, declaredOther), declared)
+	}
+	b = appendString(b, r.owner)
+	if r.declared.Credential.IsZero() {
+		return append(b, 0)
+	}
+	return append(append(b, 1), r.declared.Credential[:]...)
+}
+
+// decodeRecord reads a sealed record. Its error says what is wrong, not with which.
+func decodeRecord(id, value []byte) (*record, error) {
+	h, rest, err := decodeHead(id, value)
+	if err != nil {
+		return nil, err
+	}
+	r := &record{
+		id: string(id), account: string(h.account),
+		terminal: h.flags&flagTerminal != 0, held: h.flags&flagHeld != 0,
+		token: scopes.Token{
+			Name: string(h.name), Version: string(h.version), Access: h.access,
+			Inactive: h.flags&flagInactive != 0, Expires: timeOf(h.expires),
+		},
+	}
+	d := &decoder{rest: h.sources}
+	r.token.Sources = d.sources()
+	inner := &decoder{rest: h.scopes}
+	r.token.Scopes = inner.scopes()
+	if d.end() != nil || inner.end() != nil {
+		return nil, errFields
+	}
+	r.decodeRest(&rest, &h)
+	return r, rest.end()
+}
+
+func (r *record) decodeRest(d *decoder, h *head) {
+	for i := range h.credentials[:h.count] {
+		c := credential{digest: h.credentials[i].digest, ends: timeOf(h.credentials[i].ends)}
+		c.created, c.lastFour = d.time(), d.string()
+		r.credentials = append(r.credentials, c)
+	}
+	d.about(&r.token)
+	r.version, r.deactivations, r.revision = d.uvarint(), d.uvarint(), d.uvarint()
+	r.created, r.updated = d.time(), d.time()
+	for n := d.count(); n > 0 && !d.bad; n-- {
+		r.dead = append(r.dead, d.digest())
+	}
+	switch d.byte() {
+	case declaredNever:
+		return
+	case declaredSame:
+		same := r.token
+		r.declared = &same
+	case declaredOther:
+		inner := decoder{rest: d.block()}
+		r.declared = inner.token(r.token.Name)
+		d.bad = d.bad || inner.end() != nil
+	default:
+		d.fail()
+		return
+	}
+	r.owner = d.string()
+	if d.byte() == 1 {
+		r.declared.Credential = d.digest()
+	}
+}
+
+// head is the first part of a record: what the index needs. Its slices alias the
+// value, so it must not outlive the transaction.
+type head struct {
+	flags       byte
+	access      scopes.Access
+	expires     int64 // Unix seconds; 0 for never
+	account     []byte
+	name        []byte
+	version     []byte
+	credentials [maxCredentials]struct {
+		digest scopes.Digest
+		ends   int64 // Unix seconds; 0 for never
+	}
+	count   int    // of credentials
+	sources []byte // as appendSources writes them, without the length
+	scopes  []byte // as appendScopes writes them, without the length
+}
+
+// decodeHead checks a sealed record as a whole, and reads its first part without
+// allocating. The decoder that it returns stands behind it.
+func decodeHead(id, value []byte) (h head, rest decoder, err error) {
+	d, err := unseal(id, value, tokenVersion)
+	if err != nil {
+		return head{}, decoder{}, err
+	}
+	h.flags, h.access = d.byte(), scopes.Access(d.byte())
+	h.expires = d.varint()
+	h.account, h.name, h.version = d.block(), d.block(), d.block()
+	h.count = int(d.byte())
+	if h.count > maxCredentials {
+		return head{}, decoder{}, errFields
+	}
+	for i := range h.count {
+		h.credentials[i].digest = d.digest()
+		h.credentials[i].ends = d.varint()
+	}
+	h.sources, h.scopes = d.block(), d.block()
+	if d.bad || h.flags&^flagsKnown != 0 || h.access > scopes.ReadWrite || len(id) != idBytes ||
+		len(h.name) > maxTextBytes || len(h.version) > maxTextBytes {
+		return head{}, decoder{}, errFields
+	}
+	return h, d, nil
+}
+
+func (d *decoder) digest() scopes.Digest {
+	var digest scopes.Digest
+	copy(digest[:], d.fixed(len(digest)))
+	return digest
+}
+
+// appendToken appends what a scope file declares of a token, but for its name and
+// its credential. Two tokens are declared alike if and only if these bytes are equal.
+func appendToken(b []byte, t *scopes.Token) []byte {
+	var inactive byte
+	if t.Inactive {
+		inactive = 1
+	}
+	b = append(b, inactive, byte(t.Access))
+	b = appendTime(b, t.Expires)
+	b = appendString(b, t.Version)
+	b = appendSources(b, t.Sources)
+	b = appendScopes(b, t.Scopes)
+	return appendAbout(b, t)
+}
+
+func (d *decoder) token(name string) *scopes.Token {
+	t := &scopes.Token{Name: name}
+	t.Inactive = d.byte() != 0
+	t.Access = scopes.Access(d.byte())
+	t.Expires = d.time()
+	t.Version = d.string()
+	inner := decoder{rest: d.block()}
+	t.Sources = inner.sources()
+	d.bad = d.bad || inner.end() != nil
+	inner = decoder{rest: d.block()}
+	t.Scopes = inner.scopes()
+	d.bad = d.bad || inner.end() != nil || t.Access > scopes.ReadWrite
+	d.about(t)
+	return t
+}
+
+// appendAbout appends what is said about a token and no decision depends on.
+func appendAbout(b []byte, t *scopes.Token) []byte {
+	for _, s := range []string{t.Description, t.Contact.Name, t.Contact.Email, t.Environment} {
+		b = appendString(b, s)
+	}
+	return binary.AppendVarint(b, int64(t.RotateEvery))
+}
+
+func (d *decoder) about(t *scopes.Token) {
+	for _, s := range []*string{&t.Description, &t.Contact.Name, &t.Contact.Email, &t.Environment} {
+		*s = d.string()
+	}
+	t.RotateEvery = time.Duration(d.varint())
+}
+
+// appendSources appends a block of prefixes: their address length, address and bits.
+func appendSources(b []byte, sources []netip.Prefix) []byte {
+	var block []byte
+	for _, p := range sources {
+		address := p.Addr().AsSlice()
+		block = append(block, byte(len(address)))                 //nolint:gosec // 4 or 16
+		block = append(append(block, address...), byte(p.Bits())) //nolint:gosec // at most 128
+	}
+	return appendString(b, block)
+}
+
+func (d *decoder) sources() []netip.Prefix {
+	var sources []netip.Prefix
+	for len(d.rest) > 0 {
+		address, _ := netip.AddrFromSlice(d.fixed(int(d.byte())))
+		p := netip.PrefixFrom(address, int(d.byte()))
+		if d.bad || !p.IsValid() {
+			d.fail()
+			return nil
+		}
+		sources = append(sources, p)
+	}
+	return sources
+}
+
+// appendScopes appends a block of scopes, each a block of its own, so that equal
+// scopes can be told by their bytes.
+func appendScopes(b []byte, list []scopes.Scope) []byte {
+	var block, one []byte
+	for i := range list {
+		one = appendString(one[:0], list[i].API)
+		one = binary.AppendUvarint(one, uint64(list[i].Methods))
+		one = appendStrings(one, list[i].Versions)
+		one = appendStrings(one, list[i].Operations)
+		block = appendString(block, one)
+	}
+	return appendString(b, block)
+}
+
+func (d *decoder) scopes() []scopes.Scope {
+	var list []scopes.Scope
+	for len(d.rest) > 0 {
+		s, err := decodeScope(d.block())
+		if d.bad || err != nil {
+			d.fail()
+			return nil
+		}
+		list = append(list, s)
+	}
+	return list
+}
+
+// decodeScope reads one of the blocks in a block of scopes.
+func decodeScope(block []byte) (scopes.Scope, error) {
+	d := decoder{rest: block}
+	s := scopes.Scope{API: d.string()}
+	methods := d.uvarint()
+	if methods > uint64(^scopes.Methods(0)) {
+		return scopes.Scope{}, errFields
+	}
+	s.Methods = scopes.Methods(methods)
+	s.Versions, s.Operations = d.strings(), d.strings()
+	return s, d.end()
+}

@@ -1,0 +1,176 @@
+package store
+
+import (
+	"encoding/binary"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// apiVersion is the newest version of an API's record, and the one written.
+const apiVersion = 1
+
+// Flags of an API's record.
+const (
+	flagFoldCase byte = 1 << iota
+	flagEncodedSlash
+	flagByVersion // its upstreams are by version
+)
+
+// encodeAPI returns the sealed record of an API. Equal APIs have equal records.
+func encodeAPI(a *scopes.API) []byte {
+	var flags byte
+	if a.FoldCase {
+		flags |= flagFoldCase
+	}
+	if a.EncodedSlash {
+		flags |= flagEncodedSlash
+	}
+	if a.Upstreams.ByVersion != nil {
+		flags |= flagByVersion
+	}
+	b := []byte{apiVersion, flags}
+	b = appendString(b, a.Title)
+	b = appendStrings(b, a.Hosts)
+	b = appendStrings(b, a.Versions)
+	b = binary.AppendUvarint(b, uint64(len(a.VersionFrom)))
+	for _, place := range a.VersionFrom {
+		b = appendString(append(b, byte(place.Kind)), place.Name)
+	}
+	b = appendString(b, a.AccountParam)
+	b = appendString(b, a.DefaultVersion)
+	b = appendUpstreams(b, &a.Upstreams)
+	b = binary.AppendUvarint(b, uint64(len(a.Operations)))
+	for _, op := range a.Operations {
+		b = appendString(b, op.Name)
+		b = binary.AppendUvarint(b, uint64(op.Methods))
+		b = appendString(b, op.Path)
+	}
+	return seal(a.Name, b)
+}
+
+func appendUpstreams(b []byte, u *scopes.Upstreams) []byte {
+	b = appendStrings(b, u.All)
+	b = binary.AppendUvarint(b, uint64(len(u.ByVersion)))
+	for _, version := range slices.Sorted(maps.Keys(u.ByVersion)) {
+		b = appendStrings(appendString(b, version), u.ByVersion[version])
+	}
+	return b
+}
+
+func decodeAPI(name, value []byte) (*scopes.API, error) {
+	d, err := unseal(name, value, apiVersion)
+	if err != nil {
+		return nil, err
+	}
+	flags := d.byte()
+	a := &scopes.API{
+		Name: string(name), FoldCase: flags&flagFoldCase != 0, EncodedSlash: flags&flagEncodedSlash != 0,
+		Title: d.string(), Hosts: d.strings(), Versions: d.strings(),
+	}
+	for n := d.count(); n > 0 && !d.bad; n-- {
+		a.VersionFrom = append(a.VersionFrom, scopes.VersionPlace{Kind: scopes.PlaceKind(d.byte()), Name: d.string()})
+	}
+	a.AccountParam, a.DefaultVersion = d.string(), d.string()
+	a.Upstreams.All = d.strings()
+	if flags&flagByVersion != 0 {
+		a.Upstreams.ByVersion = make(map[string][]string)
+	}
+	for n := d.count(); n > 0 && !d.bad; n-- {
+		version := d.string()
+		if upstreams := d.strings(); a.Upstreams.ByVersion != nil {
+			a.Upstreams.ByVersion[version] = upstreams
+		}
+	}
+	for n := d.count(); n > 0 && !d.bad; n-- {
+		op := scopes.Operation{Name: d.string()}
+		op.Methods = scopes.Methods(d.uvarint()) //nolint:gosec // what was written has 32 bits
+		op.Path = d.string()
+		a.Operations = append(a.Operations, op)
+	}
+	return a, d.end()
+}
+
+// accountVersion is the newest version of an account's record, and the one written.
+const accountVersion = 1
+
+// account is an account as it is stored.
+type account struct {
+	name     string
+	title    string
+	ids      []string
+	limit    int // as declared; 0 for the default
+	active   int // tokens that count towards the limit
+	revision uint64
+	created  time.Time
+	updated  time.Time
+}
+
+func (a *account) encode() []byte {
+	b := appendString([]byte{accountVersion}, a.title)
+	b = appendStrings(b, a.ids)
+	b = binary.AppendVarint(b, int64(a.limit))
+	b = binary.AppendVarint(b, int64(a.active))
+	b = binary.AppendUvarint(b, a.revision)
+	b = appendTime(b, a.created)
+	return seal(a.name, appendTime(b, a.updated))
+}
+
+func decodeAccount(name, value []byte) (*account, error) {
+	d, err := unseal(name, value, accountVersion)
+	if err != nil {
+		return nil, err
+	}
+	a := &account{name: string(name), title: d.string(), ids: d.strings()}
+	a.limit, a.active = int(d.varint()), int(d.varint())
+	a.revision, a.created, a.updated = d.uvarint(), d.time(), d.time()
+	return a, d.end()
+}
+
+// declared returns the account as a scope file declares it, without tokens.
+func (a *account) declared() scopes.Account {
+	return scopes.Account{Name: a.name, Title: a.title, IDs: a.ids, MaxActiveTokens: a.limit}
+}
+
+func (a *account) public() Account {
+	return Account{
+		Account: a.declared(), ActiveTokens: a.active,
+		Created: a.created, Updated: a.updated, Revision: a.revision,
+	}
+}
+
+// entryVersion is the newest version of an audit entry, and the one written.
+const entryVersion = 1
+
+const entryKeyBytes = 12
+
+// entryKey sorts the entries by revision, those of one change in their order.
+func entryKey(revision uint64, position int) []byte {
+	key := binary.BigEndian.AppendUint64(nil, revision)
+	return binary.BigEndian.AppendUint32(key, uint32(position)) //nolint:gosec // a change has fewer
+}
+
+func (e *Entry) encode(key []byte) []byte {
+	b := appendTime([]byte{entryVersion}, e.Time)
+	for _, s := range []string{e.Actor, e.Action, e.Kind, e.Name, e.Detail} {
+		b = appendString(b, s)
+	}
+	return seal(string(key), b)
+}
+
+func decodeEntry(key, value []byte) (Entry, error) {
+	d, err := unseal(key, value, entryVersion)
+	if err != nil {
+		return Entry{}, err
+	}
+	if len(key) != entryKeyBytes {
+		return Entry{}, errFields
+	}
+	e := Entry{Revision: binary.BigEndian.Uint64(key), Time: d.time()}
+	for _, s := range []*string{&e.Actor, &e.Action, &e.Kind, &e.Name, &e.Detail} {
+		*s = d.string()
+	}
+	return e, d.end()
+}

@@ -1,0 +1,165 @@
+package store
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// revocation is what was taken from one token: what a record that has not seen it
+// is brought up to.
+type revocation struct {
+	id, ref  string
+	deleted  bool
+	inactive bool
+	held     bool            // inactive by hand
+	digests  []scopes.Digest // of the credentials that it had
+	dead     []scopes.Digest // of credentials that were taken from it
+}
+
+// foldRevocations sums up the lines of a revocations log after a revision, by the
+// token's id. What was taken and given back since is left out.
+func foldRevocations(lines []logLine, after uint64) map[string]*revocation {
+	folded := make(map[string]*revocation)
+	for i := range lines {
+		line := &lines[i]
+		if line.revision <= after || line.act == actCommit {
+			continue
+		}
+		r := folded[line.id]
+		if r == nil {
+			r = &revocation{id: line.id, ref: line.ref}
+			folded[line.id] = r
+		}
+		r.add(line)
+		if !r.deleted && !r.inactive && len(r.dead) == 0 {
+			delete(folded, line.id)
+		}
+	}
+	return folded
+}
+
+func (r *revocation) add(line *logLine) {
+	switch line.act {
+	case actDelete:
+		r.deleted = true
+		r.dead = append(r.dead, line.digests...)
+	case actHold, actDeactivate:
+		r.inactive, r.held = true, line.act == actHold
+		r.digests = line.digests
+	case actActivate:
+		r.inactive, r.held = false, false
+	case actKill:
+		r.dead = append(r.dead, line.digests...)
+	case actCommit:
+	}
+}
+
+// apply takes from a record what was revoked, and reports whether it had it.
+func (r *revocation) apply(rec *record) (changed bool) {
+	if rec.terminal {
+		return false
+	}
+	if r.deleted {
+		rec.delete()
+		changed = true
+	}
+	if r.inactive && (!rec.token.Inactive || r.held && !rec.held) {
+		rec.token.Inactive = true
+		rec.held = rec.held || r.held
+		changed = true
+	}
+	for _, d := range r.dead {
+		changed = rec.kill(d) || changed
+	}
+	return changed
+}
+
+// stub returns a record of a token that the store has lost, without anything
+// but what was revoked, so that its id, name and digests stay taken.
+func (r *revocation) stub(now time.Time) *record {
+	account, name, _ := strings.Cut(r.ref, "/")
+	rec := &record{
+		id: r.id, account: account, created: now,
+		token: scopes.Token{Name: name, Description: "known from the revocations log only"},
+	}
+	for _, d := range r.digests[:min(len(r.digests), maxCredentials)] {
+		rec.credentials = append(rec.credentials, credential{digest: d, created: now})
+	}
+	r.apply(rec)
+	return rec
+}
+
+// revoked returns every digest that the revocation concerns.
+func (r *revocation) revoked() []scopes.Digest {
+	return append(slices.Clone(r.digests), r.dead...)
+}
+
+// delete makes the record a deleted token's: its credentials are dead.
+func (r *record) delete() {
+	r.terminal, r.token.Inactive = true, true
+	for i := range r.credentials {
+		r.dead = append(r.dead, r.credentials[i].digest)
+	}
+	r.credentials = nil
+}
+
+// kill makes a digest dead, and reports whether it was not yet.
+func (r *record) kill(d scopes.Digest) bool {
+	if slices.Contains(r.dead, d) {
+		return false
+	}
+	r.dead = append(r.dead, d)
+	r.credentials = slices.DeleteFunc(r.credentials, func(c credential) bool { return c.digest == d })
+	return true
+}
+
+// digests returns the digests of the credentials that the token has.
+func (r *record) digests() []scopes.Digest {
+	if r == nil {
+		return nil
+	}
+	digests := make([]scopes.Digest, len(r.credentials))
+	for i := range r.credentials {
+		digests[i] = r.credentials[i].digest
+	}
+	return digests
+}
+
+// revocationsBetween returns what the step from one state of a token to the next
+// takes away or gives back, as lines for the log. A nil record is no token.
+func revocationsBetween(old, now *record, revision uint64) []logLine {
+	line := logLine{revision: revision, id: now.id, ref: now.ref()}
+	if now.terminal {
+		if old != nil && old.terminal {
+			return nil
+		}
+		line.act, line.digests = actDelete, now.dead
+		return []logLine{line}
+	}
+	var lines []logLine
+	was := old != nil && old.token.Inactive
+	switch {
+	case now.held && (old == nil || !old.held):
+		line.act, line.digests = actHold, now.digests()
+		lines = append(lines, line)
+	case now.token.Inactive && !was:
+		line.act, line.digests = actDeactivate, now.digests()
+		lines = append(lines, line)
+	case !now.token.Inactive && was:
+		line.act, line.digests = actActivate, nil
+		lines = append(lines, line)
+	}
+	line.digests = nil
+	for _, d := range now.dead {
+		if old == nil || !slices.Contains(old.dead, d) {
+			line.digests = append(line.digests, d)
+		}
+	}
+	if line.act = actKill; len(line.digests) > 0 {
+		lines = append(lines, line)
+	}
+	return lines
+}

@@ -1,0 +1,98 @@
+package store
+
+import (
+	"slices"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// Snapshot is one consistent state of all APIs and tokens. It is immutable and
+// safe for concurrent use.
+type Snapshot struct {
+	catalog  *scopes.Catalog
+	revision uint64
+	counts   Counts
+	accounts []indexedAccount
+	shards   []*shard // shardCount; nil where a shard is empty
+	now      func() time.Time
+}
+
+type indexedAccount struct {
+	name string
+	ids  []string
+}
+
+// Catalog returns the compiled APIs. The grants are compiled against it.
+func (s *Snapshot) Catalog() *scopes.Catalog { return s.catalog }
+
+// Revision returns the number of the last change that the snapshot has.
+func (s *Snapshot) Revision() uint64 { return s.revision }
+
+// Counts returns the numbers of tokens by state.
+func (s *Snapshot) Counts() Counts { return s.counts }
+
+// Grant returns what the credential with the given digest may do; the zero Grant
+// for one that no token has, or has no longer. It does not allocate.
+func (s *Snapshot) Grant(d scopes.Digest) scopes.Grant {
+	shard := s.shards[shardOf(&d)]
+	e := shard.find(&d)
+	if e == nil {
+		return scopes.Grant{}
+	}
+	g := shard.grant(e)
+	account := &s.accounts[e.account]
+	g.Account, g.AccountIDs = account.name, account.ids
+	if e.extra != 0 {
+		x := &shard.extras[e.extra-1]
+		if x.ends != 0 && s.now().Unix() >= x.ends {
+			return scopes.Grant{}
+		}
+		g.Sources = x.sources
+	}
+	return g
+}
+
+// tokenOf returns the id of the token that has a credential, whether it is still
+// accepted or not, and "" if no token has it.
+func (s *Snapshot) tokenOf(d scopes.Digest) string {
+	shard := s.shards[shardOf(&d)]
+	if e := shard.find(&d); e != nil {
+		return shard.grant(e).ID
+	}
+	return ""
+}
+
+// with returns a copy of the snapshot in which some credentials are missing and
+// some are new. Only the shards concerned are copied.
+func (s *Snapshot) with(without map[scopes.Digest]bool, more []indexed) (*Snapshot, error) {
+	next := *s
+	next.shards = slices.Clone(s.shards)
+	byShard := make(map[int][]indexed)
+	for d := range without {
+		byShard[shardOf(&d)] = nil
+	}
+	for i := range more {
+		at := shardOf(&more[i].digest)
+		byShard[at] = append(byShard[at], more[i])
+	}
+	for at, added := range byShard {
+		changed, err := s.shards[at].with(without, added)
+		if err != nil {
+			return nil, err
+		}
+		next.shards[at] = changed
+	}
+	return &next, nil
+}
+
+// without returns a copy of the snapshot that has none of the revoked credentials.
+func (s *Snapshot) without(revoked map[string]*revocation) (*Snapshot, error) {
+	gone := make(map[scopes.Digest]bool)
+	for _, r := range revoked {
+		for _, d := range r.revoked() {
+			gone[d] = true
+		}
+	}
+	return s.with(gone, nil)
+}
