@@ -124,7 +124,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.forward(w, r, next, verdict)
 	}
 	if h.OnDeny == "error" && !verdict.Preflight() {
-		proxy.CloseUnread(w, r)
+		proxy.HandOver(w, r)
 		return caddyhttp.Error(h.gateway.Status(verdict.Decision.Reason), errDenied)
 	}
 	h.gateway.Refuse(w, r, verdict)
@@ -134,9 +134,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, v *proxy.Verdict) error {
 	forwarded := h.gateway.Forward(w, r, v)
 	err := next.ServeHTTP(forwarded, r)
-	if err != nil {
-		proxy.Abandoned(w, forwarded)
-	}
+	proxy.Returned(w, forwarded)
 	return err
 }
 

@@ -113,8 +113,9 @@ func cutScheme(value, scheme string) (rest string, ok bool) {
 	return strings.TrimLeft(rest, " "), true
 }
 
-// maxBasic bounds the decoded length of user name, colon and password in bytes.
-const maxBasic = 128 + 1 + scopes.MaxCredentialBytes
+// maxBasic bounds the decoded length of user name, colon and password in bytes. No
+// account's name and no id is longer than 63.
+const maxBasic = 63 + 1 + scopes.MaxCredentialBytes
 
 func (p *Place) readBasic(encoded string) (presented, bool) {
 	if encoded == "" {

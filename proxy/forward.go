@@ -22,7 +22,8 @@ const (
 // to answer it with:
 //
 //   - whatever the client sent under X-Scopegate-*, in any spelling and as a
-//     trailer too, is removed, and so are method overrides that repeat the method;
+//     trailer too, is removed, and so are method overrides that repeat the method,
+//     and trailers under the name of a header in which the API reads its version;
 //   - if the request is allowed, X-Scopegate-Token, -Account, -Api and -Version
 //     say what was decided, a version that was filled in is set, and the
 //     credential is removed unless it is to be kept;
@@ -30,11 +31,7 @@ const (
 //   - on HTTP/1, a response that starts before the request's body was read to its
 //     end closes the connection, so that the rest is never taken for a request.
 func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, v *Verdict) http.ResponseWriter {
-	for name := range r.Header {
-		if isIdentity(name) || overridesMethod(name) {
-			delete(r.Header, name)
-		}
-	}
+	removeReserved(r.Header)
 	cleanConnection(r.Header, v.API)
 	if v.Decision.Allowed() {
 		if v.place != nil && !g.KeepCredentials && !g.Shadow {
@@ -42,7 +39,17 @@ func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, v *Verdict) ht
 		}
 		identify(r.Header, v)
 	}
-	return guardBody(w, r)
+	return guardBody(w, r, v.API)
+}
+
+// removeReserved removes what only the gateway may say to the upstream, and
+// method overrides.
+func removeReserved(h http.Header) {
+	for name := range h {
+		if isIdentity(name) || overridesMethod(name) {
+			delete(h, name)
+		}
+	}
 }
 
 // identify tells the upstream who asks and what was decided.
@@ -93,18 +100,18 @@ func hasProtectedOption(value string, api *scopes.API) bool {
 
 func isProtected(field string, api *scopes.API) bool {
 	return isIdentity(field) || api != nil && slices.ContainsFunc(api.VersionFrom, func(p scopes.VersionPlace) bool {
-		return p.Kind == scopes.InHeader && strings.EqualFold(p.Name, field)
+		return p.Kind == scopes.InHeader && len(p.Name) == len(field) && hasFoldedPrefix(field, p.Name)
 	})
 }
 
 // guardBody watches the body of an HTTP/1 request. HTTP/2 and 3 frame each stream
 // apart, and a request without a body leaves nothing behind.
-func guardBody(w http.ResponseWriter, r *http.Request) http.ResponseWriter {
-	cleanTrailer(r.Trailer)
+func guardBody(w http.ResponseWriter, r *http.Request, api *scopes.API) http.ResponseWriter {
+	cleanTrailer(r.Trailer, api)
 	if !hasBody(r) {
 		return w
 	}
-	body := &watchedBody{ReadCloser: r.Body, request: r, left: r.ContentLength}
+	body := &watchedBody{ReadCloser: r.Body, request: r, api: api, left: r.ContentLength}
 	r.Body = body
 	if r.ProtoMajor != 1 {
 		return w
@@ -116,9 +123,10 @@ func hasBody(r *http.Request) bool {
 	return r.Body != nil && r.Body != http.NoBody && r.ContentLength != 0
 }
 
-func cleanTrailer(t http.Header) {
+// cleanTrailer removes the trailers that an upstream must not take for headers.
+func cleanTrailer(t http.Header, api *scopes.API) {
 	for name := range t {
-		if isIdentity(name) || overridesMethod(name) {
+		if isProtected(name, api) || overridesMethod(name) {
 			delete(t, name)
 		}
 	}
@@ -129,7 +137,8 @@ func cleanTrailer(t http.Header) {
 type watchedBody struct {
 	io.ReadCloser
 	request *http.Request
-	left    int64 // bytes that Content-Length announces and that are still to come; negative if unknown
+	api     *scopes.API // nil for none
+	left    int64       // bytes that Content-Length announces and that are still to come; negative if unknown
 	ended   atomic.Bool
 }
 
@@ -140,7 +149,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 		b.left -= int64(n)
 	}
 	if err == io.EOF || b.left == 0 { //nolint:errorlint // io.EOF is never wrapped by a Reader
-		cleanTrailer(b.request.Trailer)
+		cleanTrailer(b.request.Trailer, b.api)
 		b.ended.Store(true)
 	}
 	return n, err
@@ -174,28 +183,35 @@ func (w *closingWriter) ReadFrom(from io.Reader) (int64, error) {
 	return io.Copy(w.ResponseWriter, from)
 }
 
+// FlushError sends what was written, the header at least.
+func (w *closingWriter) FlushError() error {
+	w.start()
+	return http.NewResponseController(w.ResponseWriter).Flush()
+}
+
 // Unwrap is for http.ResponseController.
 func (w *closingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 func (w *closingWriter) start() {
 	if !w.started {
 		w.started = true
-		CloseEarly(w.ResponseWriter, w.body.ended.Load())
+		closeEarly(w.ResponseWriter, w.body.ended.Load())
 	}
 }
 
-// Abandoned is to be called when the next handler returned an error after
-// Forward: whoever answers it then, with the original writer, closes the
-// connection if the request's body has not ended.
-func Abandoned(w, forwarded http.ResponseWriter) {
+// Returned is to be called when the next handler has returned, with the writer
+// given to Forward and the one that came of it. If nothing was answered yet,
+// whoever answers then, an error handler or the server itself, closes the
+// connection unless the request's body has ended.
+func Returned(w, forwarded http.ResponseWriter) {
 	if guarded, ok := forwarded.(*closingWriter); ok && !guarded.started {
-		CloseEarly(w, guarded.body.ended.Load())
+		closeEarly(w, guarded.body.ended.Load())
 	}
 }
 
-// CloseEarly makes an HTTP/1 response the connection's last one unless the
+// closeEarly makes an HTTP/1 response the connection's last one unless the
 // request's body has ended.
-func CloseEarly(w http.ResponseWriter, bodyEnded bool) {
+func closeEarly(w http.ResponseWriter, bodyEnded bool) {
 	if !bodyEnded {
 		w.Header()["Connection"] = []string{"close"}
 	}

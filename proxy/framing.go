@@ -32,7 +32,8 @@ func wellFramed(r *http.Request) bool {
 // nothing else (RFC 6455, section 4.1). After any other switch of protocols the
 // gateway would be a blind tunnel.
 func isWebSocket(r *http.Request, upgrade []string) bool {
-	return len(upgrade) == 1 && strings.EqualFold(upgrade[0], "websocket") &&
+	const protocol = "websocket"
+	return len(upgrade) == 1 && len(upgrade[0]) == len(protocol) && strings.EqualFold(upgrade[0], protocol) &&
 		r.Method == http.MethodGet && r.ContentLength == 0
 }
 
@@ -59,24 +60,28 @@ const identityPrefix = "x-scopegate-"
 
 func isIdentity(name string) bool { return hasFoldedPrefix(name, identityPrefix) }
 
-// hasFoldedPrefix reports whether name begins with prefix, which is in lower case
-// with hyphens, for an upstream that ignores case and takes "_" and "." for "-",
-// as CGI and its heirs do.
+// hasFoldedPrefix reports whether name begins with prefix for an upstream that
+// ignores case and what stands between letters and digits. CGI and its heirs make
+// "_" of "-"; some also of ".", and some of every other character.
 func hasFoldedPrefix(name, prefix string) bool {
 	if len(name) < len(prefix) {
 		return false
 	}
 	for i := range len(prefix) {
-		c := name[i]
-		switch {
-		case c == '_' || c == '.':
-			c = '-'
-		case 'A' <= c && c <= 'Z':
-			c |= 0x20
-		}
-		if c != prefix[i] {
+		if fold(name[i]) != fold(prefix[i]) {
 			return false
 		}
 	}
 	return true
+}
+
+// fold returns the byte of a field's name as such an upstream sees it.
+func fold(c byte) byte {
+	switch {
+	case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+		return c
+	case 'A' <= c && c <= 'Z':
+		return c | 0x20
+	}
+	return '-'
 }

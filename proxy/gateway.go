@@ -69,7 +69,8 @@ type Verdict struct {
 	// allowed, or in shadow of a denial.
 	Through bool
 
-	place     *Place // that held the credential; nil for none
+	request   scopes.Request // here and not on its own, so that a verdict is one allocation
+	place     *Place         // that held the credential; nil for none
 	preflight scopes.Methods
 }
 
@@ -101,13 +102,13 @@ func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *s
 		v.place = found.place
 		v.Grant = found.grant(snapshot)
 	}
-	request := scopes.Request{
+	v.request = scopes.Request{
 		Method: r.Method, Target: v.Target, Host: r.Host, Header: r.Header, Now: g.now(),
 	}
 	if len(v.Grant.Sources) > 0 {
-		request.Source = g.clientAddr(r)
+		v.request.Source = g.clientAddr(r)
 	}
-	v.Decision = view.Decide(&request, &v.Grant)
+	v.Decision = view.Decide(&v.request, &v.Grant)
 	mayShadow := v.Decision.Reason != scopes.MalformedRequest
 	if !ok {
 		v.Decision = scopes.Decision{Reason: scopes.MalformedRequest}
@@ -115,7 +116,7 @@ func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *s
 	v.Through = v.Decision.Allowed() || g.Shadow && mayShadow
 	v.API, v.Version = v.Decision.API, v.Decision.Version
 	if v.Through && !v.Decision.Allowed() {
-		route := view.Route(&request)
+		route := view.Route(&v.request)
 		v.API, v.Version = route.API, route.Version
 	}
 }

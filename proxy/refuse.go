@@ -68,7 +68,7 @@ func (g *Gateway) Status(reason scopes.Reason) int { return g.answerTo(reason).s
 // nobody will read, so that the answer is sent at once and nothing of the body
 // is taken for a request.
 func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, v *Verdict) {
-	CloseUnread(w, r)
+	closeUnread(w, r)
 	if v.preflight != 0 {
 		answerPreflight(w, r, v.preflight)
 		return
@@ -84,10 +84,20 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, v *Verdict) {
 	}
 }
 
-// CloseUnread makes the response the last one of an HTTP/1 connection if the
+// HandOver prepares a request that does not go through for another handler, which
+// answers it with its own page: as after Refuse, the connection closes if the
+// request has a body, and an upstream that makes the page is not told by the client
+// who is asking.
+func HandOver(w http.ResponseWriter, r *http.Request) {
+	closeUnread(w, r)
+	removeReserved(r.Header)
+	cleanConnection(r.Header, nil)
+}
+
+// closeUnread makes the response the last one of an HTTP/1 connection if the
 // request has a body. It is for answers given without reading it.
-func CloseUnread(w http.ResponseWriter, r *http.Request) {
+func closeUnread(w http.ResponseWriter, r *http.Request) {
 	if r.ProtoMajor == 1 {
-		CloseEarly(w, !hasBody(r))
+		closeEarly(w, !hasBody(r))
 	}
 }

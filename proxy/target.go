@@ -25,14 +25,14 @@ func originForm(r *http.Request) (target string, ok bool) {
 	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
 		return "", false // authority-form, "*", or no target at all
 	}
-	end := strings.IndexAny(rest, "/?#")
-	if end < 0 {
-		return "/", rest != ""
-	}
-	if end == 0 || r.URL.User != nil {
+	if r.URL.Host == "" || r.URL.User != nil {
 		return "", false
 	}
-	if rest[end] == '?' {
+	end := strings.IndexAny(rest, "/?#")
+	switch {
+	case end < 0:
+		return "/", true
+	case rest[end] == '?':
 		return "/" + rest[end:], true
 	}
 	return rest[end:], true
