@@ -54,7 +54,7 @@ func startEcho(t *testing.T) *echo {
 	}
 	e.serving.Go(func() { e.accept(listener) })
 	t.Cleanup(func() {
-		listener.Close()
+		_ = listener.Close()
 		e.closeAll()
 		e.serving.Wait()
 	})
@@ -106,7 +106,7 @@ func (e *echo) accept(listener net.Listener) {
 			return
 		}
 		if !e.add(conn) {
-			conn.Close()
+			_ = conn.Close()
 			return
 		}
 		e.serving.Go(func() {
@@ -179,7 +179,7 @@ func (e *echo) remove(conn net.Conn) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	delete(e.conns, conn)
-	conn.Close()
+	_ = conn.Close()
 }
 
 func (e *echo) closeAll() {
@@ -187,6 +187,6 @@ func (e *echo) closeAll() {
 	defer e.mu.Unlock()
 	e.closed = true
 	for conn := range e.conns {
-		conn.Close()
+		_ = conn.Close()
 	}
 }

@@ -112,7 +112,7 @@ func (g *gateway) run() error {
 	if err != nil {
 		return err
 	}
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	cmd := g.command(context.Background(), "run", "--config", g.caddyfile, "--adapter", "caddyfile",
 		"--pingback", listener.Addr().String())
 	cmd.Stdin = strings.NewReader("serving")
@@ -130,7 +130,7 @@ func (g *gateway) run() error {
 	go func() {
 		if conn, err := listener.Accept(); err == nil {
 			_, _ = io.Copy(io.Discard, conn)
-			conn.Close()
+			_ = conn.Close()
 			close(serving)
 		}
 	}()
@@ -294,7 +294,7 @@ func freeAddr(t *testing.T) string {
 			continue
 		}
 		if listener, err := net.Listen("tcp", addr); err == nil {
-			listener.Close()
+			_ = listener.Close()
 			return addr
 		}
 	}

@@ -1,0 +1,124 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"strings"
+	"unicode"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/scopegate/scopegate/store"
+)
+
+func init() {
+	caddy.RegisterModule(new(Admin))
+}
+
+// Admin serves the management routes under /scopegate/ of Caddy's admin endpoint:
+//
+//	GET    /scopegate/status
+//	POST   /scopegate/plan?name=&prune=                the body is a scope file
+//	POST   /scopegate/apply?name=&prune=&allow_widen=  the body is a scope file
+//	POST   /scopegate/explain                          {"token", "method", "url", "headers", "from", "at"}
+//	GET    /scopegate/accounts
+//	GET    /scopegate/tokens?account=
+//	GET    /scopegate/tokens/{ref}                     ref is account/name, or an id
+//	DELETE /scopegate/tokens/{ref}
+//	POST   /scopegate/tokens/{ref}/issue               the answer has the credential
+//	POST   /scopegate/tokens/{ref}/activate
+//	POST   /scopegate/tokens/{ref}/deactivate
+//
+// Who may reach the admin endpoint may use them all. Answers are JSON, and errors
+// are Caddy's: {"error": "…"}. Where more can be said there is more beside it:
+// "problems" are the places in a scope file that are wrong, "widens" the changes
+// that were refused because they widen. No credential is ever in a URL.
+type Admin struct{}
+
+// CaddyModule returns the Caddy module information.
+func (*Admin) CaddyModule() caddy.ModuleInfo {
+	return caddy.ModuleInfo{
+		ID:  "admin.api.scopegate",
+		New: func() caddy.Module { return new(Admin) },
+	}
+}
+
+// Routes implements [caddy.AdminRouter].
+func (*Admin) Routes() []caddy.AdminRoute {
+	m := management{store: activeStore, actor: adminActor}
+	return m.routes()
+}
+
+// Why the running server has no store. They are states, not failures: the same
+// request may succeed a moment or a reload later.
+var (
+	errNoApp   = errors.New("the running configuration has no scopegate app; add the global option scopegate to it")
+	errNotOpen = errors.New("the store is not open yet; try again in a moment")
+)
+
+// activeStore returns the store of the configuration that runs now. It is looked
+// up for each request: an admin router outlives the configuration that it was
+// made for, and after a rejected reload it belongs to one that never ran.
+func activeStore() (*store.Store, error) {
+	app, err := caddy.ActiveContext().AppIfConfigured("scopegate")
+	if errors.Is(err, caddy.ErrNotConfigured) {
+		return nil, unavailable(errNoApp)
+	}
+	if err != nil {
+		return nil, unavailable(err)
+	}
+	s := app.(*App).Store() //nolint:forcetypeassert // the only type under this name
+	if s == nil {
+		return nil, unavailable(errNotOpen)
+	}
+	return s, nil
+}
+
+func unavailable(err error) error {
+	return caddy.APIError{HTTPStatus: http.StatusServiceUnavailable, Err: err}
+}
+
+// userHeader names the user that runs "caddy scopegate", by that command's own
+// word.
+const userHeader = "Scopegate-User"
+
+// adminActor says for the audit log who asks: what is known of the connection,
+// and, as what it is, what the client says of itself.
+func adminActor(r *http.Request) string {
+	actor := "admin endpoint, " + peer(r)
+	if claim := printable(r.Header.Get(userHeader)); claim != "" {
+		actor += fmt.Sprintf(", says it is user %q", claim)
+	}
+	return actor
+}
+
+// peer tells the client of a connection: its address, and the certificate with
+// which Caddy's remote administration has let it in.
+func peer(r *http.Request) string {
+	from := "unix socket"
+	if host, _, err := net.SplitHostPort(r.RemoteAddr); err == nil {
+		from = host
+	}
+	if r.TLS != nil && len(r.TLS.VerifiedChains) > 0 {
+		from += fmt.Sprintf(", certificate %q", r.TLS.PeerCertificates[0].Subject.String())
+	}
+	return from
+}
+
+// printable bounds what a client says of itself to what a line of a log can hold.
+func printable(s string) string {
+	const most = 64
+	if len(s) > most {
+		s = s[:most]
+	}
+	return strings.Map(func(r rune) rune {
+		if r == unicode.ReplacementChar || !unicode.IsPrint(r) {
+			return -1
+		}
+		return r
+	}, s)
+}
+
+var _ caddy.AdminRouter = (*Admin)(nil)

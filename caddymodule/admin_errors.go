@@ -1,0 +1,98 @@
+package caddymodule
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"syscall"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/store"
+)
+
+// statuses is the one table from what fails to what the admin endpoint answers.
+// What is in none of its rows is 500.
+var statuses = []struct {
+	err    error
+	status int
+}{
+	{store.ErrNotFound, http.StatusNotFound},
+	{store.ErrDead, http.StatusGone},
+	{store.ErrExists, http.StatusConflict},
+	{store.ErrLimit, http.StatusConflict},
+	{store.ErrWiden, http.StatusConflict},
+	{store.ErrMoved, http.StatusConflict},
+	{store.ErrConflict, http.StatusConflict},
+	{store.ErrClosed, http.StatusServiceUnavailable},
+	{store.ErrReopen, http.StatusServiceUnavailable},
+	{store.ErrReadOnly, http.StatusServiceUnavailable},
+	{store.ErrLocked, http.StatusServiceUnavailable},
+	{syscall.ENOSPC, http.StatusInsufficientStorage},
+	{syscall.EDQUOT, http.StatusInsufficientStorage},
+	{syscall.EFBIG, http.StatusInsufficientStorage},
+}
+
+func statusOf(err error) int {
+	for _, row := range statuses {
+		if errors.Is(err, row.err) {
+			return row.status
+		}
+	}
+	return http.StatusInternalServerError
+}
+
+// refusal is an error that tells more than a message. As JSON it is that of a
+// [caddy.APIError] with more keys, so that a client which expects that one is
+// served as well.
+type refusal struct {
+	status   int
+	Message  string         `json:"error"`
+	Problems []problem      `json:"problems,omitempty"` // of the scope file that was sent
+	Widens   []store.Change `json:"widens,omitempty"`   // what was refused because it widens
+}
+
+// Error implements error.
+func (r *refusal) Error() string { return r.Message }
+
+// problem is a [scopes.Problem] as JSON has it.
+type problem struct {
+	File   string `json:"file,omitempty"`
+	Line   int    `json:"line,omitempty"`
+	Column int    `json:"column,omitempty"`
+	Text   string `json:"text"`
+}
+
+// String returns "file:line:column: text".
+func (p problem) String() string { return scopes.Problem(p).Error() }
+
+// problemsOf returns what is wrong with a scope file, as [readScopes] tells it.
+func problemsOf(err error) []problem {
+	all, ok := errors.AsType[scopes.Problems](err)
+	if !ok {
+		return []problem{{Text: err.Error()}}
+	}
+	problems := make([]problem, len(all))
+	for i, p := range all {
+		problems[i] = problem(p)
+	}
+	return problems
+}
+
+// failf returns an error with its status.
+func failf(status int, format string, args ...any) error {
+	return caddy.APIError{HTTPStatus: status, Err: fmt.Errorf(format, args...)}
+}
+
+// fail answers with an error: a refusal at once, any other by returning it to
+// Caddy, which logs and writes it.
+func fail(w http.ResponseWriter, err error) error {
+	if told, ok := errors.AsType[*refusal](err); ok {
+		return writeJSON(w, told.status, told)
+	}
+	if apiError, ok := errors.AsType[caddy.APIError](err); ok {
+		return apiError // not wrapped: Caddy does not unwrap
+	}
+	return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
+}

@@ -1,0 +1,154 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"maps"
+	"net/http"
+	"net/url"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/scopegate/scopegate/store"
+)
+
+// management is what the management routes do. The command line uses it too, on a
+// store that it opened itself, so that both do the same.
+type management struct {
+	// store returns the store to manage. Its error goes to the client.
+	store func() (*store.Store, error)
+	// actor says who sent a request, for the audit log.
+	actor func(*http.Request) string
+}
+
+// verb answers one request: what it returns becomes the JSON of the answer.
+type verb func(*http.Request) (any, error)
+
+// resource is the verbs of one pattern by method. GET answers HEAD too.
+type resource map[string]verb
+
+// routes returns all routes, for any mux that reads patterns as net/http does.
+//
+// Behind /tokens/ two segments are account and name, or an id and an action. The
+// method tells which: actions are POST, and names have no POST.
+func (m *management) routes() []caddy.AdminRoute {
+	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	return []caddy.AdminRoute{
+		{Pattern: "/scopegate/", Handler: resource{}},
+		{Pattern: "/scopegate/status", Handler: resource{get: m.status}},
+		{Pattern: "/scopegate/plan", Handler: resource{post: m.plan}},
+		{Pattern: "/scopegate/apply", Handler: resource{post: m.apply}},
+		{Pattern: "/scopegate/explain", Handler: resource{post: m.explain}},
+		{Pattern: "/scopegate/accounts", Handler: resource{get: m.accounts}},
+		{Pattern: "/scopegate/tokens", Handler: resource{get: m.tokens}},
+		{Pattern: "/scopegate/tokens/{first}", Handler: resource{get: m.token, del: m.deleteToken}},
+		{Pattern: "/scopegate/tokens/{first}/{second}", Handler: resource{get: m.token, del: m.deleteToken, post: m.actOnID}},
+		{Pattern: "/scopegate/tokens/{first}/{second}/{action}", Handler: resource{post: m.actOnName}},
+	}
+}
+
+// ServeHTTP implements [caddy.AdminHandler].
+func (res resource) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
+	w.Header().Set("Cache-Control", "no-store")
+	if len(res) == 0 {
+		return failf(http.StatusNotFound, "there is nothing at %s", r.URL.Path)
+	}
+	method := r.Method
+	if method == http.MethodHead {
+		method = http.MethodGet
+	}
+	answer, ok := res[method]
+	if !ok {
+		w.Header().Set("Allow", res.allow())
+		return failf(http.StatusMethodNotAllowed, "%s is not possible at %s", r.Method, r.URL.Path)
+	}
+	value, err := answer(r)
+	if err != nil {
+		return fail(w, err)
+	}
+	return writeJSON(w, http.StatusOK, value)
+}
+
+// allow lists the methods for the header Allow (RFC 9110, section 10.2.1).
+func (res resource) allow() string {
+	methods := slices.Collect(maps.Keys(res))
+	if _, ok := res[http.MethodGet]; ok {
+		methods = append(methods, http.MethodHead)
+	}
+	slices.Sort(methods)
+	return strings.Join(methods, ", ")
+}
+
+func writeJSON(w http.ResponseWriter, status int, value any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = w.Write(append(body, '\n')) // a client that has gone needs no answer
+	return nil
+}
+
+// parameters reads the query. One that is not known, or stands twice, is an error.
+func parameters(r *http.Request, known ...string) (url.Values, error) {
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, failf(http.StatusBadRequest, "the query cannot be read: %v", err)
+	}
+	for name, all := range values {
+		if !slices.Contains(known, name) {
+			return nil, failf(http.StatusBadRequest, "unknown parameter %q; expected %s", name, orNone(known))
+		}
+		if len(all) > 1 {
+			return nil, failf(http.StatusBadRequest, "the parameter %q stands twice", name)
+		}
+	}
+	return values, nil
+}
+
+func orNone(names []string) string {
+	if len(names) == 0 {
+		return "none"
+	}
+	return strings.Join(names, ", ")
+}
+
+// switched reads a parameter that is on or off. Without a value it is on.
+func switched(values url.Values, name string) (bool, error) {
+	if !values.Has(name) {
+		return false, nil
+	}
+	if values.Get(name) == "" {
+		return true, nil
+	}
+	on, err := strconv.ParseBool(values.Get(name))
+	if err != nil {
+		return false, failf(http.StatusBadRequest, "the parameter %s is true or false, not %q", name, values.Get(name))
+	}
+	return on, nil
+}
+
+// readBody reads a body of at most limit bytes.
+func readBody(r *http.Request, limit int64) ([]byte, error) {
+	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return nil, failf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", limit)
+	}
+	if err != nil {
+		return nil, failf(http.StatusBadRequest, "the body cannot be read: %v", err)
+	}
+	return body, nil
+}
+
+// noBody refuses a body where it would be ignored.
+func noBody(r *http.Request) error {
+	if _, err := readBody(r, 0); err != nil {
+		return failf(http.StatusBadRequest, "%s %s takes no body", r.Method, r.URL.Path)
+	}
+	return nil
+}

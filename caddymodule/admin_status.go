@@ -1,0 +1,102 @@
+package caddymodule
+
+import (
+	"net/http"
+	"os"
+	"runtime/debug"
+	"time"
+)
+
+// status is the state of the store and of the nodes that decide with it.
+type status struct {
+	Revision uint64      `json:"revision"`
+	Mode     string      `json:"mode"`  // "single"
+	Stale    bool        `json:"stale"` // nothing can be decided on
+	Nodes    []node      `json:"nodes"`
+	Store    storeStatus `json:"store"`
+}
+
+// node is one server that decides. A single node lists itself.
+type node struct {
+	ID               string    `json:"id"` // the host's name
+	Revision         uint64    `json:"revision"`
+	StalenessSeconds float64   `json:"staleness_seconds"` // 0 for a single node: it has the only copy
+	Version          string    `json:"version"`           // of Scopegate
+	LastSeen         time.Time `json:"last_seen"`
+}
+
+// storeStatus is what the store holds.
+type storeStatus struct {
+	Path     string      `json:"path"`
+	Bytes    int64       `json:"bytes"`
+	ReadOnly bool        `json:"read_only"` // opened for reading only: it cannot be changed
+	APIs     int         `json:"apis"`
+	Accounts int         `json:"accounts"`
+	Tokens   tokenCounts `json:"tokens"`
+}
+
+// tokenCounts are numbers of tokens by state.
+type tokenCounts struct {
+	Active   int `json:"active"`
+	Inactive int `json:"inactive"`
+	Damaged  int `json:"damaged"` // their records cannot be read: they are refused
+}
+
+// status tells the state of the store.
+func (m *management) status(r *http.Request) (any, error) {
+	s, err := m.onlyStore(r)
+	if err != nil {
+		return nil, err
+	}
+	st, err := s.Status()
+	if err != nil {
+		return nil, err
+	}
+	return status{
+		Revision: st.Revision,
+		Mode:     "single",
+		Stale:    s.Snapshot() == nil,
+		Nodes: []node{{
+			ID:       hostname(),
+			Revision: st.Revision,
+			Version:  version(),
+			LastSeen: time.Now().UTC().Truncate(time.Second),
+		}},
+		Store: storeStatus{
+			Path:     st.Path,
+			Bytes:    st.Size,
+			ReadOnly: st.ReadOnly,
+			APIs:     st.APIs,
+			Accounts: st.Accounts,
+			Tokens:   tokenCounts(st.Tokens),
+		},
+	}, nil
+}
+
+const unknown = "unknown"
+
+func hostname() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return unknown
+	}
+	return name
+}
+
+// version returns that of the module as it was built in.
+func version() string {
+	const module = "github.com/scopegate/scopegate"
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return unknown
+	}
+	if info.Main.Path == module {
+		return info.Main.Version
+	}
+	for _, dependency := range info.Deps {
+		if dependency.Path == module {
+			return dependency.Version
+		}
+	}
+	return unknown
+}

@@ -1,0 +1,174 @@
+package caddymodule
+
+import (
+	"context"
+	"net/http"
+	"regexp"
+	"strings"
+
+	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/store"
+)
+
+// issued is a credential that was just made, with the token that it belongs to.
+// It is the one answer that has a secret.
+type issued struct {
+	ID         string `json:"id"`
+	Token      string `json:"token"`
+	Credential string `json:"credential"`
+}
+
+// actions are what POST can do to a token.
+var actions = map[string]func(*store.Store, context.Context, string, string) (any, error){
+	"issue": func(s *store.Store, ctx context.Context, actor, ref string) (any, error) {
+		i, err := s.Issue(ctx, actor, ref)
+		return issued{i.ID, i.Token, i.Credential.Reveal()}, err
+	},
+	"activate": func(s *store.Store, ctx context.Context, actor, ref string) (any, error) {
+		t, err := s.Activate(ctx, actor, ref)
+		return showToken(&t), err
+	},
+	"deactivate": func(s *store.Store, ctx context.Context, actor, ref string) (any, error) {
+		t, err := s.Deactivate(ctx, actor, ref)
+		return showToken(&t), err
+	},
+}
+
+// tokens lists the tokens that are not deleted, by account and name.
+func (m *management) tokens(r *http.Request) (any, error) {
+	values, err := parameters(r, "account")
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.store()
+	if err != nil {
+		return nil, err
+	}
+	tokens, err := s.Tokens(store.Filter{Account: values.Get("account")})
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]shownToken, len(tokens))
+	for i := range tokens {
+		shown[i] = showToken(&tokens[i])
+	}
+	return shown, nil
+}
+
+// token shows one token, deleted ones too.
+func (m *management) token(r *http.Request) (any, error) {
+	ref, err := pathRef(r)
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.onlyStore(r)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.Token(ref)
+	return showToken(&t), err
+}
+
+// deleteToken deletes a token for ever.
+func (m *management) deleteToken(r *http.Request) (any, error) {
+	ref, err := pathRef(r)
+	if err != nil {
+		return nil, err
+	}
+	s, err := m.onlyStore(r)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.Delete(r.Context(), m.actor(r), ref)
+	return showToken(&t), err
+}
+
+// actOnID does what the last segment says to a token that is named by its id.
+func (m *management) actOnID(r *http.Request) (any, error) {
+	id, action := r.PathValue("first"), r.PathValue("second")
+	if !isID.MatchString(id) {
+		return nil, failf(http.StatusNotFound, "nothing can be sent to a token itself; expected /%s/ and what to do, such as activate",
+			strings.Trim(r.URL.Path, "/"))
+	}
+	return m.act(r, id, action)
+}
+
+// actOnName does what the last segment says to a token that is named by account
+// and name.
+func (m *management) actOnName(r *http.Request) (any, error) {
+	ref, err := pathRef(r)
+	if err != nil {
+		return nil, err
+	}
+	return m.act(r, ref, r.PathValue("action"))
+}
+
+func (m *management) act(r *http.Request, ref, name string) (any, error) {
+	action, ok := actions[name]
+	if !ok {
+		return nil, failf(http.StatusNotFound, "unknown action %q; expected issue, activate or deactivate", name)
+	}
+	s, err := m.onlyStore(r)
+	if err != nil {
+		return nil, err
+	}
+	return action(s, r.Context(), m.actor(r), ref)
+}
+
+// accounts lists the accounts, by name.
+func (m *management) accounts(r *http.Request) (any, error) {
+	s, err := m.onlyStore(r)
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := s.Accounts()
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]shownAccount, len(accounts))
+	for i := range accounts {
+		shown[i] = showAccount(&accounts[i])
+	}
+	return shown, nil
+}
+
+// onlyStore returns the store for a request that has no parameters and no body.
+func (m *management) onlyStore(r *http.Request) (*store.Store, error) {
+	if _, err := parameters(r); err != nil {
+		return nil, err
+	}
+	if err := noBody(r); err != nil {
+		return nil, err
+	}
+	return m.store()
+}
+
+// pathRef returns the token that a path names: by account and name, or by its id.
+func pathRef(r *http.Request) (string, error) {
+	ref := r.PathValue("first")
+	if second := r.PathValue("second"); second != "" {
+		ref += "/" + second
+	}
+	if err := checkRef(ref); err != nil {
+		return "", failf(http.StatusBadRequest, "%w", err)
+	}
+	return ref, nil
+}
+
+// The two ways to name a token.
+var (
+	isID   = regexp.MustCompile(`^tok_[0-9A-Za-z]{22}$`)
+	isName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+)
+
+// checkRef tells whether a text can name a token. The error does not repeat the
+// text: it may be a credential that was taken for a name.
+func checkRef(ref string) error {
+	switch {
+	case isID.MatchString(ref), isName.MatchString(ref):
+		return nil
+	case scopes.WellFormed(ref):
+		return errCredentialAsName
+	}
+	return errNoName
+}

@@ -1,0 +1,164 @@
+package caddymodule
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+// writeTokens prints a table of tokens. Columns are separated by tabs.
+func writeTokens(w io.Writer, tokens []shownToken) {
+	fmt.Fprintln(w, "TOKEN\tID\tSTATE\tMAY\tEXPIRES\tCREDENTIAL\tCONTACT")
+	for i := range tokens {
+		t := &tokens[i]
+		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\n", t.Token, t.ID, t.stateText(), orDash(t.mayText()),
+			showTime(t.Expires), orDash(t.credentialText()), t.Contact.Email)
+	}
+}
+
+// writeToken prints all of one token.
+func writeToken(w io.Writer, t *shownToken) {
+	row := func(name, value string) {
+		if value != "" {
+			fmt.Fprintf(w, "%s\t%s\n", name, value)
+		}
+	}
+	row("token", t.Token)
+	row("id", t.ID)
+	row("state", t.stateText())
+	row("description", t.Description)
+	row("contact", strings.TrimSpace(t.Contact.Name+" <"+t.Contact.Email+">"))
+	row("environment", t.Environment)
+	row("version", t.Version)
+	if !t.Expires.IsZero() {
+		row("expires", showTime(t.Expires))
+	}
+	row("rotate every", t.RotateEvery)
+	for _, source := range t.Sources {
+		row("source", source.String())
+	}
+	row("access", t.Access)
+	for i := range t.Scopes {
+		row("scope", t.Scopes[i].text())
+	}
+	for i := range t.Credentials {
+		row("credential", t.Credentials[i].text())
+	}
+	if len(t.Credentials) == 0 {
+		row("credential", "none")
+	}
+	row("owner", t.Owner)
+	row("created", showTime(t.Created))
+	row("updated", fmt.Sprintf("%s, revision %d", showTime(t.Updated), t.Revision))
+}
+
+// stateText returns the state, and that it is held.
+func (t *shownToken) stateText() string {
+	if t.Held && t.State != stateDeleted {
+		return t.State + " (held)"
+	}
+	return t.State
+}
+
+// mayText returns in short what a token may do: its legacy access, or the APIs of
+// its scopes.
+func (t *shownToken) mayText() string {
+	if t.Access != "" {
+		return t.Access
+	}
+	apis := make([]string, 0, len(t.Scopes))
+	for i := range t.Scopes {
+		s := &t.Scopes[i]
+		apis = append(apis, s.API+":"+strings.Join(s.Versions, "+")+":"+strings.Join(s.Methods, "+"))
+	}
+	const most = 3
+	if len(apis) > most {
+		return strings.Join(apis[:most-1], " ") + fmt.Sprintf(" and %d more", len(apis)-most+1)
+	}
+	return strings.Join(apis, " ")
+}
+
+// credentialText returns the ends of a token's credentials.
+func (t *shownToken) credentialText() string {
+	ends := make([]string, len(t.Credentials))
+	for i, c := range t.Credentials {
+		ends[i] = "…" + c.LastFour
+		if c.LastFour == "" {
+			ends[i] = "imported"
+		}
+	}
+	return strings.Join(ends, " ")
+}
+
+// text returns a scope as the command line writes it: api:versions:methods[:operations].
+func (s *shownScope) text() string {
+	parts := []string{s.API, strings.Join(s.Versions, ","), strings.Join(s.Methods, ",")}
+	if len(s.Operations) > 0 {
+		parts = append(parts, strings.Join(s.Operations, ","))
+	}
+	return strings.Join(parts, ":")
+}
+
+func (c *shownCredential) text() string {
+	text := "…" + c.LastFour
+	if c.LastFour == "" {
+		text = "imported"
+	}
+	text += ", since " + showTime(c.Created)
+	if !c.Ends.IsZero() {
+		text += ", until " + showTime(c.Ends)
+	}
+	return text
+}
+
+// write prints a status for people.
+func (s *status) write(w io.Writer) {
+	state := "open"
+	if s.Stale {
+		state = "not fit to decide with: every request is refused"
+	}
+	fmt.Fprintf(w, "store\t%s\n", s.Store.Path)
+	fmt.Fprintf(w, "state\t%s\n", state)
+	fmt.Fprintf(w, "revision\t%d\n", s.Revision)
+	fmt.Fprintf(w, "size\t%d bytes\n", s.Store.Bytes)
+	fmt.Fprintf(w, "APIs\t%d\n", s.Store.APIs)
+	fmt.Fprintf(w, "accounts\t%d\n", s.Store.Accounts)
+	fmt.Fprintf(w, "tokens\t%d active, %d inactive\n", s.Store.Tokens.Active, s.Store.Tokens.Inactive)
+	if s.Store.Tokens.Damaged > 0 {
+		fmt.Fprintf(w, "damaged\t%s: refused, for their records cannot be read\n", count(s.Store.Tokens.Damaged, "token"))
+	}
+	if s.Store.ReadOnly {
+		fmt.Fprintln(w, "opened\tfor reading only")
+	}
+	for _, n := range s.Nodes {
+		fmt.Fprintf(w, "node\t%s, version %s, revision %d\n", n.ID, n.Version, n.Revision)
+	}
+}
+
+// write prints an explanation for people: a line for each step, then the decision.
+func (e *explanation) write(w io.Writer) {
+	for _, s := range e.Steps {
+		mark := "ok"
+		if !s.Passed {
+			mark = "FAIL"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\n", mark, s.Check, s.Detail)
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, e.verdict())
+	if e.Note != "" {
+		fmt.Fprintln(w, "Note: "+e.Note)
+	}
+}
+
+// verdict returns the decision in one line.
+func (e *explanation) verdict() string {
+	if e.Reason != "" {
+		return e.Decision + ": " + e.Reason
+	}
+	line := fmt.Sprintf("%s: API %s, operation %s", e.Decision, e.API, e.Operation)
+	if e.Version != "" {
+		line += ", version " + e.Version
+	}
+	return line
+}
