@@ -51,7 +51,7 @@ type reader struct {
 	dropped  int // problems beyond maxProblems
 	warnings []Problem
 
-	apis     map[string]*readAPI
+	apis     map[string]*declaredAPI
 	versions map[string]bool       // that some API has
 	owners   map[string]accountID  // whose account a name or id is
 	digests  map[Digest]tokenPlace // whose credential a digest is
@@ -123,6 +123,16 @@ func (r *reader) problem(n *yamlNode, format string, args ...any) {
 // problemAt tells what is wrong at a character of a scalar, counted from 0.
 func (r *reader) problemAt(n *yamlNode, offset int, format string, args ...any) {
 	r.add(Problem{Line: n.line, Column: r.columnOf(n, offset), Text: fmt.Sprintf(format, args...)})
+}
+
+// unknown tells that n is none of the words that words returns, with a
+// suggestion. The words are not even gathered if the problem will not be shown.
+func (r *reader) unknown(n *yamlNode, words func() []string, intro, format string, args ...any) {
+	if len(r.problems) == maxProblems {
+		r.dropped++
+		return
+	}
+	r.problem(n, "%s", fmt.Sprintf(format, args...)+suggestion(n.text, words(), intro))
 }
 
 func (r *reader) add(p Problem) {
@@ -197,8 +207,10 @@ func shown(s string) string {
 	return fmt.Sprintf("%q", s)
 }
 
-// sortedKeys returns the keys of m in order.
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+// keysOf returns a function that returns the keys of m in order.
+func keysOf[V any](m map[string]V) func() []string {
+	return func() []string { return slices.Sorted(maps.Keys(m)) }
+}
 
 // orList joins words as "a, b or c".
 func orList(words []string) string {

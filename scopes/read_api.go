@@ -5,11 +5,24 @@ import (
 	"strings"
 )
 
-// readAPI is an API of the file, with where it stands.
-type readAPI struct {
+// declaredAPI is an API of the file, with where its operations stand.
+type declaredAPI struct {
 	*API
-	operations map[string]*yamlNode // the value of each operation
-	sound      bool                 // nothing is wrong with it
+	operations map[string]declaredOperation
+	methods    Methods // that some operation has, with HEAD where it has GET
+	sound      bool    // nothing is wrong with it
+}
+
+// operation returns an operation that the API has.
+func (a *declaredAPI) operation(name string) *Operation {
+	return &a.Operations[a.operations[name].index]
+}
+
+// declaredOperation is an operation of the file, with where it stands.
+type declaredOperation struct {
+	node     *yamlNode
+	index    int // in the API's operations; -1 if something is wrong with it
+	template Template
 }
 
 // apiTable has the keys of an API. Operations are read when all else is known.
@@ -40,12 +53,11 @@ type apiDraft struct {
 	node *yamlNode // the API's mapping
 	// versionsKnown is set unless the versions have a problem.
 	versionsKnown bool
-	operations    map[string]*yamlNode
-	templates     map[string]Template
+	operations    map[string]declaredOperation
 }
 
 func (r *reader) readAPIs(n *yamlNode, f *File) {
-	r.apis = make(map[string]*readAPI)
+	r.apis = make(map[string]*declaredAPI)
 	r.versions = make(map[string]bool)
 	before := r.told()
 	for p := range r.named(n, "an API", validName, nameRule) {
@@ -77,7 +89,11 @@ func (r *reader) readAPI(p yamlPair, f *File) {
 	for _, v := range draft.Versions {
 		r.versions[v] = true
 	}
-	r.apis[draft.Name] = &readAPI{operations: draft.operations, sound: r.told() == before}
+	declared := &declaredAPI{operations: draft.operations, sound: r.told() == before}
+	for _, op := range draft.Operations {
+		declared.methods |= op.Methods.WithHead()
+	}
+	r.apis[draft.Name] = declared
 }
 
 // checkConflicts tells operations that match the same requests, at the later one.
@@ -91,7 +107,7 @@ func (r *reader) checkConflicts(apis []API) {
 		return
 	}
 	for _, c := range conflicts {
-		a, b := r.apis[c.A.API].operations[c.A.Operation], r.apis[c.B.API].operations[c.B.Operation]
+		a, b := r.apis[c.A.API].operations[c.A.Operation].node, r.apis[c.B.API].operations[c.B.Operation].node
 		r.problem(b, "%s matches the same requests as %s in line %d: %s %s; give them different paths, methods or hosts",
 			c.B, c.A, a.line, c.Methods, c.Path)
 	}
@@ -100,7 +116,7 @@ func (r *reader) checkConflicts(apis []API) {
 // checkAPI checks what takes several keys to see.
 func (r *reader) checkAPI(d *apiDraft) {
 	for _, op := range d.Operations {
-		r.checkVersionStated(d, op.Name)
+		r.checkVersionStated(d, d.operations[op.Name])
 	}
 	if d.AccountParam != "" {
 		r.checkAccountParam(d)
@@ -109,9 +125,9 @@ func (r *reader) checkAPI(d *apiDraft) {
 
 // checkVersionStated tells an operation whose path states a version though the
 // API has none, and one whose requests have no place to state theirs.
-func (r *reader) checkVersionStated(d *apiDraft, operation string) {
-	template, n := d.templates[operation], d.operations[operation]
-	inPath := template.parameter(VersionParameter) >= 0
+func (r *reader) checkVersionStated(d *apiDraft, op declaredOperation) {
+	n := op.node
+	inPath := op.template.parameter(VersionParameter) >= 0
 	switch {
 	case inPath && len(d.Versions) == 0:
 		r.problem(n, "the path has {version}, but API %s has no versions; list them under versions:", d.Name)
@@ -143,12 +159,11 @@ func (r *reader) checkAccountParam(d *apiDraft) {
 	checked := false
 	slips := false
 	for _, op := range d.Operations {
-		template := d.templates[op.Name]
+		at, template := d.operations[op.Name].node, d.operations[op.Name].template
 		if template.parameter(d.AccountParam) >= 0 {
 			checked = true
 			continue
 		}
-		at := d.operations[op.Name]
 		if slip := slipOf(d.AccountParam, template); slip != "" {
 			slips = true
 			r.problem(at, "the path has {%s}, but account_param is %s; did you mean {%s}? The account is not checked as it is",

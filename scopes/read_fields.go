@@ -47,7 +47,7 @@ func readFields[T any](r *reader, t *table[T], owner, n *yamlNode, to *T) bool {
 		at := slices.IndexFunc(t.fields, func(f field[T]) bool { return f.key == p.key.text })
 		switch {
 		case at < 0:
-			r.problem(p.key, "%s has no key %s%s", t.what, shown(p.key.text), suggestion(p.key.text, t.keys(), "it has the keys "))
+			r.unknown(p.key, t.keys, "it has the keys ", "%s has no key %s", t.what, shown(p.key.text))
 		case t.fields[at].refused != "":
 			r.problem(p.key, "%s: %s", p.key.text, t.fields[at].refused)
 		}
@@ -189,11 +189,7 @@ func (r *reader) word(n *yamlNode, what string, words ...string) string {
 	if n.kind == text && slices.Contains(words, n.text) {
 		return n.text
 	}
-	hint := ""
-	if n.kind == text {
-		hint = suggestion(n.text, words, "")
-	}
-	r.problem(n, "%s is %s, found %s%s", what, orList(words), n.describe(), hint)
+	r.unknown(n, func() []string { return words }, "", "%s is %s, found %s", what, orList(words), n.describe())
 	return ""
 }
 
@@ -230,15 +226,17 @@ func (r *reader) items(n *yamlNode, what, example string) []*yamlNode {
 // there twice.
 func (r *reader) uniqueTexts(n *yamlNode, what, example string, read func(*yamlNode) (string, bool)) []string {
 	var texts []string
+	seen := make(map[string]bool)
 	for _, item := range r.items(n, what, example) {
 		s, ok := read(item)
 		if !ok {
 			continue
 		}
-		if slices.Contains(texts, s) {
+		if seen[s] {
 			r.problem(item, "%s stands twice in %s", shown(s), what)
 			continue
 		}
+		seen[s] = true
 		texts = append(texts, s)
 	}
 	return texts

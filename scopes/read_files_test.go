@@ -110,11 +110,11 @@ func TestSchemaKeys(t *testing.T) {
 		reader[name] = m
 	}
 	maps.DeleteFunc(schema.Defs, func(_ string, m mapping) bool { return m.Properties == nil })
-	if got, want := sortedKeys(schema.Defs), sortedKeys(reader); !slices.Equal(got, want) {
+	if got, want := keysOf(schema.Defs)(), keysOf(reader)(); !slices.Equal(got, want) {
 		t.Fatalf("the schema has the mappings %v, the reader %v", got, want)
 	}
 	for name, m := range reader {
-		if got, want := sortedKeys(schema.Defs[name].Properties), sortedKeys(m.Properties); !slices.Equal(got, want) {
+		if got, want := keysOf(schema.Defs[name].Properties)(), keysOf(m.Properties)(); !slices.Equal(got, want) {
 			t.Errorf("%s: the schema has the keys %v, the reader %v", name, got, want)
 		}
 		slices.Sort(m.Required)
@@ -180,7 +180,7 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 }
 
 // testFiles returns the files of a folder under testdata/files, by path.
-func testFiles(t *testing.T, folder string) map[string][]byte {
+func testFiles(t testing.TB, folder string) map[string][]byte {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join("testdata", "files", folder, "*.yaml"))
 	if err != nil || len(paths) == 0 {

@@ -6,15 +6,17 @@ import (
 )
 
 func (r *reader) readOperations(n *yamlNode, d *apiDraft) {
-	d.operations = make(map[string]*yamlNode)
-	d.templates = make(map[string]Template)
+	d.operations = make(map[string]declaredOperation)
 	for p := range r.named(n, "an operation", validOperationName, operationRule) {
-		d.operations[p.key.text] = p.value // scopes that name it are right, even if it is wrong
-		if op, ok := r.operation(p.value); ok {
-			op.Name = p.key.text
-			d.Operations = append(d.Operations, op)
-			d.templates[op.Name], _ = ParseTemplate(op.Path)
+		name := p.key.text
+		op, template, ok := r.operation(p.value)
+		if !ok { // scopes that name it are right nevertheless
+			d.operations[name] = declaredOperation{node: p.value, index: -1}
+			continue
 		}
+		op.Name = name
+		d.operations[name] = declaredOperation{p.value, len(d.Operations), template}
+		d.Operations = append(d.Operations, op)
 	}
 	switch {
 	case n.kind == mapping && len(n.pairs) == 0:
@@ -27,26 +29,26 @@ func (r *reader) readOperations(n *yamlNode, d *apiDraft) {
 const operationShape = `expected "METHOD /path", such as "GET|PUT /orders/{id}" or "* /files/**"`
 
 // operation reads "METHOD[|METHOD] /path".
-func (r *reader) operation(n *yamlNode) (op Operation, ok bool) {
+func (r *reader) operation(n *yamlNode) (op Operation, template Template, ok bool) {
 	if n.kind != text {
 		r.problem(n, "%s, found %s", operationShape, n.describe())
-		return op, false
+		return op, template, false
 	}
 	methods, path, found := strings.Cut(n.text, " ")
 	path = strings.TrimLeft(path, " ")
 	if !found || strings.HasPrefix(methods, "/") {
 		r.problem(n, "%s, found %s", operationShape, shown(n.text))
-		return op, false
+		return op, template, false
 	}
 	op.Methods, ok = r.methodList(n, methods)
 	op.Path = strings.TrimRight(path, " \n")
-	_, err := ParseTemplate(op.Path)
+	template, err := ParseTemplate(op.Path)
 	var flaw *TemplateError
 	if errors.As(err, &flaw) {
 		r.problemAt(n, len(n.text)-len(path)+flaw.Offset, "%s", flaw.Text)
 		ok = false
 	}
-	return op, ok
+	return op, template, ok
 }
 
 // methodList reads "GET|PUT" or "*" at the start of an operation.

@@ -16,7 +16,7 @@ type scopeDraft struct {
 	Scope
 	node    *yamlNode
 	token   *tokenDraft
-	api     *readAPI // nil if there is no such API
+	api     *declaredAPI // nil if there is no such API
 	methods []grantedMethod
 }
 
@@ -47,7 +47,7 @@ func (r *reader) readScopeAPI(n *yamlNode, d *scopeDraft) {
 		return
 	}
 	if d.api = r.apis[name]; d.api == nil {
-		r.problem(n, "there is no API %s%s", shown(name), suggestion(name, sortedKeys(r.apis), "the file has "))
+		r.unknown(n, keysOf(r.apis), "the file has ", "there is no API %s", shown(name))
 	}
 	d.API = name
 }
@@ -111,8 +111,7 @@ func (r *reader) readScopeOperations(n *yamlNode, d *scopeDraft) {
 			return item.text, true // its API has been told
 		}
 		if _, ok := d.api.operations[item.text]; !ok {
-			r.problem(item, "API %s has no operation %s%s", d.API, shown(item.text),
-				suggestion(item.text, sortedKeys(d.api.operations), "it has "))
+			r.unknown(item, keysOf(d.api.operations), "it has ", "API %s has no operation %s", d.API, shown(item.text))
 			return "", false
 		}
 		return item.text, true
@@ -124,10 +123,12 @@ func (r *reader) checkScope(d *scopeDraft) {
 	if len(d.Versions) == 0 {
 		r.fillVersion(d)
 	}
-	granted := d.api.operationsNamed(d.Operations)
-	var some Methods // that some of the operations have
-	for _, op := range granted {
-		some |= op.Methods.WithHead()
+	some := d.api.methods // that some of the operations have
+	if len(d.Operations) > 0 {
+		some = 0
+	}
+	for _, name := range d.Operations {
+		some |= d.api.operation(name).Methods.WithHead()
 	}
 	if d.Methods&some == 0 {
 		r.problem(d.node, "this scope grants nothing: none of its operations has one of its methods; they have %s", some)
@@ -138,8 +139,8 @@ func (r *reader) checkScope(d *scopeDraft) {
 			r.warn(m.node, "no operation of this scope has the method %s", m.node.text)
 		}
 	}
-	for _, op := range granted {
-		if len(d.Operations) > 0 && op.Methods.WithHead()&d.Methods == 0 {
+	for _, name := range d.Operations {
+		if op := d.api.operation(name); op.Methods.WithHead()&d.Methods == 0 {
 			r.warn(d.node.value("operations"), "operation %s is %s, which is not among this scope's methods", op.Name, op.Methods)
 		}
 	}
@@ -162,19 +163,4 @@ func (r *reader) fillVersion(d *scopeDraft) {
 		r.problem(d.node, "API %s has the versions %s; say which one this scope grants, such as version: %q",
 			d.API, quoteAll(versions), versions[len(versions)-1])
 	}
-}
-
-// operationsNamed returns the named operations, in that order; all of them if no
-// name is given.
-func (a *readAPI) operationsNamed(names []string) []Operation {
-	if len(names) == 0 {
-		return a.API.Operations
-	}
-	operations := make([]Operation, 0, len(names))
-	for _, name := range names {
-		if i := slices.IndexFunc(a.API.Operations, func(op Operation) bool { return op.Name == name }); i >= 0 {
-			operations = append(operations, a.API.Operations[i])
-		}
-	}
-	return operations
 }

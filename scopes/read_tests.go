@@ -35,7 +35,7 @@ func (r *reader) readTestToken(n *yamlNode, d *testDraft) {
 		return
 	}
 	if _, known := r.tokens[name]; !known {
-		r.problem(n, `there is no token %s; a test names it as "account/name"%s`, shown(name), suggestion(name, sortedKeys(r.tokens), ""))
+		r.unknown(n, keysOf(r.tokens), "", `there is no token %s; a test names it as "account/name"`, shown(name))
 		return
 	}
 	d.Token = name
@@ -126,7 +126,7 @@ func (r *reader) readTestExpect(n *yamlNode, d *testDraft) {
 	}
 	reason, known := ParseReason(s)
 	if !known {
-		r.problem(n, "there is no reason %s%s", shown(s), suggestion(s, testableReasons(), "expected one of "))
+		r.unknown(n, testableReasons, "expected one of ", "there is no reason %s", shown(s))
 		return
 	}
 	if flaw := d.expectFlaw(reason); flaw != "" {

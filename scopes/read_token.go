@@ -81,7 +81,7 @@ func (r *reader) readTokenVersion(n *yamlNode, d *tokenDraft) {
 	}
 	d.Version = v
 	if len(r.versions) > 0 && !r.versions[v] {
-		r.problem(n, "no API has the version %q%s", v, suggestion(v, sortedKeys(r.versions), "the file has "))
+		r.unknown(n, keysOf(r.versions), "the file has ", "no API has the version %q", v)
 	}
 }
 

@@ -41,7 +41,7 @@ func (r *reader) versionOf(n *yamlNode, api *API) (string, bool) {
 		return "", false
 	}
 	if !slices.Contains(api.Versions, v) {
-		r.problem(n, "API %s has no version %q%s", api.Name, v, suggestion(v, api.Versions, "it has "))
+		r.unknown(n, func() []string { return api.Versions }, "it has ", "API %s has no version %q", api.Name, v)
 		return "", false
 	}
 	return v, true
@@ -65,15 +65,17 @@ func (r *reader) readVersionFrom(n *yamlNode, d *apiDraft) {
 		r.problem(n, "version_from says where requests state their version, but API %s has no versions; list them under versions:", d.Name)
 		return
 	}
+	seen := make(map[VersionPlace]bool)
 	for _, item := range r.items(n, "version_from", "[header API-Version, query version]") {
 		place, ok := r.versionPlace(item)
 		switch {
 		case !ok:
-		case slices.Contains(d.VersionFrom, place):
+		case seen[place]:
 			r.problem(item, "%s %s stands twice in version_from", place.Kind, place.Name)
 		default:
 			d.VersionFrom = append(d.VersionFrom, place)
 		}
+		seen[place] = true
 	}
 }
 

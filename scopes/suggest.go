@@ -18,13 +18,13 @@ func suggestion(word string, words []string, intro string) string {
 	return "; " + intro + strings.Join(words, ", ")
 }
 
+// longestWord bounds the words that are compared: "account/token" is the longest.
+const longestWord = 127
+
 // nearest returns the word that is the fewest edits away from word, the first of
 // several, or "" if none is within a third of its length.
 func nearest(word string, words []string) string {
 	best, limit := "", max(1, len(word)/3)
-	if len(word) > 63 {
-		return "" // no name is that long
-	}
 	folded := strings.ToLower(word)
 	for _, w := range words {
 		if d := editDistance(folded, strings.ToLower(w), limit); d <= limit {
@@ -39,18 +39,17 @@ func nearest(word string, words []string) string {
 
 // editDistance counts the insertions, deletions, substitutions and swaps of
 // neighbours that turn a into b (optimal string alignment), or returns limit+1
-// if they are more than limit.
+// if they are more than limit, or a word is longer than longestWord.
 func editDistance(a, b string, limit int) int {
-	if max(len(a)-len(b), len(b)-len(a)) > limit {
+	if max(len(a), len(b)) > longestWord || max(len(a)-len(b), len(b)-len(a)) > limit {
 		return limit + 1
 	}
-	var before []int // the row for a[:i-2]
-	last := make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
+	var rows [3][longestWord + 1]int // for a[:i], a[:i-1] and a[:i-2], in turns
+	for j := range len(b) + 1 {
+		rows[0][j] = j
 	}
 	for i := 1; i <= len(a); i++ {
-		row := make([]int, len(b)+1)
+		row, last, before := &rows[i%3], &rows[(i+2)%3], &rows[(i+1)%3]
 		row[0] = i
 		for j := 1; j <= len(b); j++ {
 			change := 1
@@ -62,10 +61,9 @@ func editDistance(a, b string, limit int) int {
 				row[j] = min(row[j], before[j-2]+1)
 			}
 		}
-		if slices.Min(row) > limit {
+		if slices.Min(row[:len(b)+1]) > limit {
 			return limit + 1
 		}
-		before, last = last, row
 	}
-	return last[len(b)]
+	return min(rows[len(a)%3][len(b)], limit+1)
 }
