@@ -2,6 +2,7 @@ package scopes
 
 import (
 	"crypto/sha256"
+	"encoding/binary"
 	"encoding/hex"
 	"errors"
 	"fmt"
@@ -27,10 +28,10 @@ const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 // Digest is that of no credential.
 type Digest [sha256.Size]byte
 
-// DigestOf returns the digest of a credential as a client sent it. It does not
-// allocate.
+// DigestOf returns the digest of a credential as a client sent it, the zero Digest
+// if it is empty or longer than any credential. It does not allocate.
 func DigestOf(credential string) Digest {
-	if len(credential) > MaxCredentialBytes {
+	if credential == "" || len(credential) > MaxCredentialBytes {
 		return Digest{}
 	}
 	var buf [MaxCredentialBytes]byte
@@ -62,7 +63,11 @@ func ParseDigest(s string) (Digest, error) {
 
 // Credential is the secret that a client sends. It redacts itself wherever it is
 // printed, logged or marshalled; only [Credential.Reveal] gives it away.
-type Credential struct{ secret string }
+type Credential struct {
+	// A pointer, since printing a struct that has a Credential in an unexported
+	// field calls none of its methods: it shows an address then.
+	secret *string
+}
 
 // NewCredential makes a credential of 256 bits from random, such as
 // crypto/rand.Reader.
@@ -72,7 +77,8 @@ func NewCredential(random io.Reader) (Credential, error) {
 		return Credential{}, fmt.Errorf("scopes: reading random bytes for a credential: %w", err)
 	}
 	secret := credentialPrefix + encodeBase62(seed[:], credentialRandom)
-	return Credential{secret + credentialSum(secret)}, nil
+	secret += credentialSum(secret)
+	return Credential{&secret}, nil
 }
 
 // ImportCredential takes over a credential that another system made: 16 to 512
@@ -87,23 +93,29 @@ func ImportCredential(secret string) (Credential, error) {
 			return Credential{}, fmt.Errorf("scopes: a credential is printable ASCII without spaces; byte %d is not", i+1)
 		}
 	}
-	return Credential{secret}, nil
+	return Credential{&secret}, nil
 }
 
 // Reveal returns the secret itself. Whoever calls it hands it to the token's
-// owner, once, and to nobody else.
-func (c Credential) Reveal() string { return c.secret }
+// owner, once, and to nobody else. It is empty for the zero Credential.
+func (c Credential) Reveal() string {
+	if c.secret == nil {
+		return ""
+	}
+	return *c.secret
+}
 
 // Digest returns what is stored of the credential.
-func (c Credential) Digest() Digest { return DigestOf(c.secret) }
+func (c Credential) Digest() Digest { return DigestOf(c.Reveal()) }
 
 // LastFour returns the last four characters, which are stored so that people can
 // tell credentials apart.
 func (c Credential) LastFour() string {
-	if len(c.secret) < MinCredentialBytes {
+	secret := c.Reveal()
+	if len(secret) < MinCredentialBytes {
 		return ""
 	}
-	return c.secret[len(c.secret)-4:]
+	return secret[len(secret)-4:]
 }
 
 const redacted = "[credential]"
@@ -129,13 +141,18 @@ func WellFormed(s string) bool {
 	if len(s) != CredentialLength || !strings.HasPrefix(s, credentialPrefix) {
 		return false
 	}
+	for i := len(credentialPrefix); i < len(s); i++ {
+		if !isAlphanumeric(s[i]) {
+			return false
+		}
+	}
 	body := s[:len(s)-credentialChecksum]
 	return s[len(body):] == credentialSum(body)
 }
 
 func credentialSum(body string) string {
 	sum := crc32.ChecksumIEEE([]byte(body))
-	return encodeBase62([]byte{byte(sum >> 24), byte(sum >> 16), byte(sum >> 8), byte(sum)}, credentialChecksum)
+	return encodeBase62(binary.BigEndian.AppendUint32(nil, sum), credentialChecksum)
 }
 
 // encodeBase62 writes the big-endian number in src as exactly width digits,
