@@ -32,7 +32,7 @@ const (
 func Read(name string, src []byte, now time.Time) (*File, error) {
 	r := &reader{file: File{Name: name}, now: now}
 	if root := r.parse(src); root != nil {
-		r.readFile(root)
+		readFields(r, &fileTable, root, root, &r.file)
 	}
 	r.file.Warnings = inOrder(r.warnings)
 	if len(r.problems) > 0 {
@@ -52,7 +52,7 @@ type reader struct {
 	warnings []Problem
 
 	apis     map[string]*declaredAPI
-	versions map[string]bool       // that some API has
+	versions map[string]bool       // that some API has; nil if not all are known
 	owners   map[string]accountID  // whose account a name or id is
 	digests  map[Digest]tokenPlace // whose credential a digest is
 	tokens   map[string]*yamlNode  // the key of each "account/name"
@@ -70,7 +70,7 @@ func (r *reader) parse(src []byte) *yamlNode {
 		return nil
 	}
 	if root.kind != mapping {
-		r.problem(root, `expected a mapping that starts with "format: %d", found %s`, Format, root.describe())
+		r.problemf(root, `expected a mapping that starts with "format: %d", found %s`, Format, root.describe())
 		return nil
 	}
 	format := root.value("format")
@@ -88,18 +88,13 @@ func (r *reader) knownFormat(n *yamlNode) bool {
 	version, err := strconv.Atoi(n.text)
 	switch {
 	case n.kind != number || err != nil || version < 1:
-		r.problem(n, "expected format: %d, found %s", Format, n.describe())
+		r.problemf(n, "expected format: %d, found %s", Format, n.describe())
 	case version > Format:
-		r.problem(n, "format %d: this file is for a newer Scopegate; this version reads format %d", version, Format)
+		r.problemf(n, "format %d: this file is for a newer Scopegate; this version reads format %d", version, Format)
 	default:
 		return true
 	}
 	return false
-}
-
-// readFile reads what the top of the file has.
-func (r *reader) readFile(root *yamlNode) {
-	readFields(r, &fileTable, root, root, &r.file)
 }
 
 // fileTable has the keys at the top of a scope file.
@@ -115,37 +110,46 @@ func (r *reader) readOwner(n *yamlNode, f *File) {
 	f.Owner, _ = r.name(n, "an owner")
 }
 
-// problem tells what is wrong at a node.
-func (r *reader) problem(n *yamlNode, format string, args ...any) {
-	r.add(Problem{Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...)})
-}
-
-// problemAt tells what is wrong at a character of a scalar, counted from 0.
-func (r *reader) problemAt(n *yamlNode, offset int, format string, args ...any) {
-	r.add(Problem{Line: n.line, Column: r.columnOf(n, offset), Text: fmt.Sprintf(format, args...)})
-}
-
-// unknown tells that n is none of the words that words returns, with a
-// suggestion. The words are not even gathered if the problem will not be shown.
-func (r *reader) unknown(n *yamlNode, words func() []string, intro, format string, args ...any) {
-	if len(r.problems) == maxProblems {
-		r.dropped++
-		return
+// problemf tells what is wrong at a node.
+func (r *reader) problemf(n *yamlNode, format string, args ...any) {
+	if !r.enough() {
+		r.add(Problem{Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...)})
 	}
-	r.problem(n, "%s", fmt.Sprintf(format, args...)+suggestion(n.text, words(), intro))
+}
+
+// problemAtf tells what is wrong at a byte of a scalar, counted from 0.
+func (r *reader) problemAtf(n *yamlNode, offset int, format string, args ...any) {
+	if !r.enough() {
+		r.add(Problem{Line: n.line, Column: r.columnOf(n, offset), Text: fmt.Sprintf(format, args...)})
+	}
+}
+
+// unknownf tells that n is none of the words that words returns, with a
+// suggestion.
+func (r *reader) unknownf(n *yamlNode, words func() []string, intro, format string, args ...any) {
+	if !r.enough() {
+		text := fmt.Sprintf(format, args...) + suggestion(n.text, words(), intro)
+		r.add(Problem{Line: n.line, Column: n.column, Text: text})
+	}
+}
+
+// enough reports whether so many problems have been told that the next one is
+// only counted, and counts it. So a file that is wrong all over costs little.
+func (r *reader) enough() bool {
+	if len(r.problems) < maxProblems {
+		return false
+	}
+	r.dropped++
+	return true
 }
 
 func (r *reader) add(p Problem) {
-	if len(r.problems) == maxProblems {
-		r.dropped++
-		return
-	}
 	p.File = r.file.Name
 	r.problems = append(r.problems, p)
 }
 
-// warn tells what is legal at a node but probably not meant.
-func (r *reader) warn(n *yamlNode, format string, args ...any) {
+// warnf tells what is legal at a node but probably not meant.
+func (r *reader) warnf(n *yamlNode, format string, args ...any) {
 	r.warnings = append(r.warnings, Problem{
 		File: r.file.Name, Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...),
 	})

@@ -18,7 +18,7 @@ type tokenPlace struct {
 const maxActiveBound = 1_000_000
 
 var accountTable = table[accountDraft]{"account", "an account", []field[accountDraft]{
-	{key: "title", read: func(r *reader, n *yamlNode, d *accountDraft) { d.Title = r.freeText(n, "a title", maxTitle) }},
+	{key: "title", read: func(r *reader, n *yamlNode, d *accountDraft) { d.Title = r.title(n, "a title") }},
 	{key: "ids", read: (*reader).readIDs},
 	{key: "max_active_tokens", read: func(r *reader, n *yamlNode, d *accountDraft) {
 		d.MaxActiveTokens, _ = r.integer(n, "max_active_tokens", 1, maxActiveBound)
@@ -59,17 +59,17 @@ func (r *reader) readIDs(n *yamlNode, d *accountDraft) {
 			continue
 		}
 		if flaw := idFlaw(id); flaw != "" {
-			r.problem(item, "no path can have the id %s: %s", shown(id), flaw)
+			r.problemf(item, "no path can have the id %s: %s", shown(id), flaw)
 			continue
 		}
 		owner, taken := r.owners[id]
 		switch {
 		case taken && owner.node.text == owner.account && owner.account == d.Name:
-			r.problem(item, "%s is the account's own name, which always counts; leave it out", id)
+			r.problemf(item, "%s is the account's own name, which always counts; leave it out", id)
 		case taken && owner.account == d.Name:
-			r.problem(item, "%s stands twice in ids", shown(id))
+			r.problemf(item, "%s stands twice in ids", shown(id))
 		case taken:
-			r.problem(item, "%s already names account %s (line %d); the tokens of one would reach the other's data",
+			r.problemf(item, "%s already names account %s (line %d); the tokens of one would reach the other's data",
 				shown(id), owner.account, owner.node.line)
 		default:
 			r.owners[id] = accountID{d.Name, item}
@@ -102,7 +102,7 @@ func (r *reader) readTokens(n *yamlNode, d *accountDraft) {
 		}
 		d.active++
 		if d.active == d.ActiveLimit()+1 {
-			r.problem(p.key, "account %s has more than %d active scoped tokens; make some inactive, or raise max_active_tokens",
+			r.problemf(p.key, "account %s has more than %d active scoped tokens; make some inactive, or raise max_active_tokens",
 				d.Name, d.ActiveLimit())
 		}
 	}

@@ -27,7 +27,7 @@ type declaredOperation struct {
 
 // apiTable has the keys of an API. Operations are read when all else is known.
 var apiTable = table[apiDraft]{"api", "an API", []field[apiDraft]{
-	{key: "title", read: func(r *reader, n *yamlNode, d *apiDraft) { d.Title = r.freeText(n, "a title", maxTitle) }},
+	{key: "title", read: func(r *reader, n *yamlNode, d *apiDraft) { d.Title = r.title(n, "a title") }},
 	{key: "hosts", read: func(r *reader, n *yamlNode, d *apiDraft) {
 		d.Hosts = r.uniqueTexts(n, "hosts", "[api.example.com]", r.host)
 	}},
@@ -62,11 +62,11 @@ func (r *reader) readAPIs(n *yamlNode, f *File) {
 	before := r.told()
 	for p := range r.named(n, "an API", validName, nameRule) {
 		if p.key.text == "scopegate" {
-			r.problem(p.key, "the name scopegate is reserved for the management API; choose another")
+			r.problemf(p.key, "the name scopegate is reserved for the management API; choose another")
 			continue
 		}
 		if len(f.APIs) == MaxAPIs {
-			r.problem(p.key, "more than %d APIs", MaxAPIs)
+			r.problemf(p.key, "more than %d APIs", MaxAPIs)
 			break
 		}
 		r.readAPI(p, f)
@@ -76,6 +76,8 @@ func (r *reader) readAPIs(n *yamlNode, f *File) {
 	}
 	if r.told() == before {
 		r.checkConflicts(f.APIs)
+	} else {
+		r.versions = nil
 	}
 }
 
@@ -108,7 +110,7 @@ func (r *reader) checkConflicts(apis []API) {
 	}
 	for _, c := range conflicts {
 		a, b := r.apis[c.A.API].operations[c.A.Operation].node, r.apis[c.B.API].operations[c.B.Operation].node
-		r.problem(b, "%s matches the same requests as %s in line %d: %s %s; give them different paths, methods or hosts",
+		r.problemf(b, "%s matches the same requests as %s in line %d: %s %s; give them different paths, methods or hosts",
 			c.B, c.A, a.line, c.Methods, c.Path)
 	}
 }
@@ -130,9 +132,9 @@ func (r *reader) checkVersionStated(d *apiDraft, op declaredOperation) {
 	inPath := op.template.parameter(VersionParameter) >= 0
 	switch {
 	case inPath && len(d.Versions) == 0:
-		r.problem(n, "the path has {version}, but API %s has no versions; list them under versions:", d.Name)
+		r.problemf(n, "the path has {version}, but API %s has no versions; list them under versions:", d.Name)
 	case !inPath && len(d.Versions) > 1 && len(d.VersionFrom) == 0:
-		r.warn(n, "no request can say which version of API %s it means, so scoped tokens are refused; put {version} into the path, or name a header in version_from:", d.Name)
+		r.warnf(n, "no request can say which version of API %s it means, so scoped tokens are refused; put {version} into the path, or name a header in version_from:", d.Name)
 	}
 }
 
@@ -143,9 +145,9 @@ func (r *reader) readAccountParam(n *yamlNode, d *apiDraft) {
 	switch {
 	case !ok:
 	case !isParameterName(name):
-		r.problem(n, "account_param is the name of a parameter, such as AccountID, found %s", shown(name))
+		r.problemf(n, "account_param is the name of a parameter, such as AccountID, found %s", shown(name))
 	case name == VersionParameter:
-		r.problem(n, "account_param cannot be {version}, which states the version")
+		r.problemf(n, "account_param cannot be {version}, which states the version")
 	default:
 		d.AccountParam = name
 	}
@@ -156,8 +158,7 @@ func (r *reader) readAccountParam(n *yamlNode, d *apiDraft) {
 // parameter of nearly that name an error.
 func (r *reader) checkAccountParam(d *apiDraft) {
 	n := d.node.value("account_param")
-	checked := false
-	slips := false
+	checked, slips := false, false
 	for _, op := range d.Operations {
 		at, template := d.operations[op.Name].node, d.operations[op.Name].template
 		if template.parameter(d.AccountParam) >= 0 {
@@ -166,14 +167,14 @@ func (r *reader) checkAccountParam(d *apiDraft) {
 		}
 		if slip := slipOf(d.AccountParam, template); slip != "" {
 			slips = true
-			r.problem(at, "the path has {%s}, but account_param is %s; did you mean {%s}? The account is not checked as it is",
+			r.problemf(at, "the path has {%s}, but account_param is %s; did you mean {%s}? The account is not checked as it is",
 				slip, d.AccountParam, d.AccountParam)
 			continue
 		}
-		r.warn(at, "the path of %s/%s has no {%s}, so it is open to tokens of every account", d.Name, op.Name, d.AccountParam)
+		r.warnf(at, "the path of %s/%s has no {%s}, so it is open to tokens of every account", d.Name, op.Name, d.AccountParam)
 	}
 	if !checked && !slips {
-		r.problem(n, "no operation of API %s has the parameter {%s}, so the account is checked nowhere", d.Name, d.AccountParam)
+		r.problemf(n, "no operation of API %s has the parameter {%s}, so the account is checked nowhere", d.Name, d.AccountParam)
 	}
 }
 

@@ -40,23 +40,23 @@ func (t *table[T]) keys() []string {
 // owner, the key that it belongs to. It reports whether n is a mapping.
 func readFields[T any](r *reader, t *table[T], owner, n *yamlNode, to *T) bool {
 	if n.kind != mapping {
-		r.problem(n, "%s is a mapping, found %s; it has the keys %s", t.what, n.describe(), strings.Join(t.keys(), ", "))
+		r.problemf(n, "%s is a mapping, found %s; it has the keys %s", t.what, n.describe(), strings.Join(t.keys(), ", "))
 		return false
 	}
 	for p := range r.uniquePairs(n) {
 		at := slices.IndexFunc(t.fields, func(f field[T]) bool { return f.key == p.key.text })
 		switch {
 		case at < 0:
-			r.unknown(p.key, t.keys, "it has the keys ", "%s has no key %s", t.what, shown(p.key.text))
+			r.unknownf(p.key, t.keys, "it has the keys ", "%s has no key %s", t.what, shown(p.key.text))
 		case t.fields[at].refused != "":
-			r.problem(p.key, "%s: %s", p.key.text, t.fields[at].refused)
+			r.problemf(p.key, "%s: %s", p.key.text, t.fields[at].refused)
 		}
 	}
 	for _, f := range t.fields {
 		value := n.value(f.key)
 		switch {
 		case value == nil && f.required != "":
-			r.problem(owner, "%s needs %q, %s", t.what, f.key, f.required)
+			r.problemf(owner, "%s needs %q, %s", t.what, f.key, f.required)
 		case value != nil && f.refused == "":
 			f.read(r, value, to)
 		}
@@ -71,7 +71,7 @@ func (r *reader) uniquePairs(n *yamlNode) iter.Seq[yamlPair] {
 		first := make(map[string]*yamlNode, len(n.pairs))
 		for _, p := range n.pairs {
 			if before, twice := first[p.key.text]; twice {
-				r.problem(p.key, "the key %s stands twice, first in line %d", shown(p.key.text), before.line)
+				r.problemf(p.key, "the key %s stands twice, first in line %d", shown(p.key.text), before.line)
 				continue
 			}
 			first[p.key.text] = p.key
@@ -87,7 +87,7 @@ func (r *reader) uniquePairs(n *yamlNode) iter.Seq[yamlPair] {
 func (r *reader) named(n *yamlNode, what string, valid func(string) bool, rule string) iter.Seq[yamlPair] {
 	return func(yield func(yamlPair) bool) {
 		if n.kind != mapping {
-			r.problem(n, "expected a mapping with the name of %s as key, found %s", what, n.describe())
+			r.problemf(n, "expected a mapping with the name of %s as key, found %s", what, n.describe())
 			return
 		}
 		for p := range r.uniquePairs(n) {
@@ -104,11 +104,11 @@ func (r *reader) isName(n *yamlNode, what string, valid func(string) bool, rule 
 	plain := n.kind == number && (n.text == "0" || isDecimal(n.text) && n.text[0] != '0')
 	switch {
 	case n.kind == list || n.kind == mapping || n.kind == nothing:
-		r.problem(n, "expected the name of %s, found %s", what, n.describe())
+		r.problemf(n, "expected the name of %s, found %s", what, n.describe())
 	case n.kind != text && !plain:
-		r.problem(n, "%s is called %s here, which YAML does not read as text; quote it: %q", what, n.text, n.text)
+		r.problemf(n, "%s is called %s here, which YAML does not read as text; quote it: %q", what, n.text, n.text)
 	case !valid(n.text):
-		r.problem(n, "%s cannot be called %s; %s", what, shown(n.text), rule)
+		r.problemf(n, "%s cannot be called %s; %s", what, shown(n.text), rule)
 	default:
 		return true
 	}
@@ -146,17 +146,17 @@ func (r *reader) name(n *yamlNode, what string) (string, bool) {
 	return n.text, true
 }
 
-// text reads a scalar that YAML takes for text, without spaces around it.
+// text reads a scalar that YAML takes for text.
 func (r *reader) text(n *yamlNode, what string) (string, bool) {
 	switch n.kind {
 	case text:
-		return strings.TrimSpace(n.text), true
+		return n.text, true
 	case number, boolean:
-		r.problem(n, "%s is text, found %s; quote it: %q", what, n.describe(), n.text)
+		r.problemf(n, "%s is text, found %s; quote it: %q", what, n.describe(), n.text)
 	case nothing:
-		r.problem(n, "%s has no value; write one, or leave the key out", what)
+		r.problemf(n, "%s has no value; write one, or leave the key out", what)
 	default:
-		r.problem(n, "%s is text, found %s", what, n.describe())
+		r.problemf(n, "%s is text, found %s", what, n.describe())
 	}
 	return "", false
 }
@@ -167,18 +167,29 @@ const (
 	maxDescription = 2000
 )
 
-// freeText reads text for people.
+// title reads a line of text for people.
+func (r *reader) title(n *yamlNode, what string) string {
+	s := r.freeText(n, what, maxTitle)
+	if strings.Contains(s, "\n") {
+		r.problemf(n, "%s is a single line", what)
+		return ""
+	}
+	return s
+}
+
+// freeText reads text for people, without the space around it.
 func (r *reader) freeText(n *yamlNode, what string, most int) string {
 	s, ok := r.text(n, what)
 	if !ok {
 		return ""
 	}
+	s = strings.TrimSpace(s)
 	if length := utf8.RuneCountInString(s); length == 0 || length > most {
-		r.problem(n, "%s has 1 to %d characters, this one %d", what, most, length)
+		r.problemf(n, "%s has 1 to %d characters, this one %d", what, most, length)
 		return ""
 	}
 	if strings.ContainsFunc(s, func(c rune) bool { return c != '\n' && characterFlaw(c, 1) != "" }) {
-		r.problem(n, "%s has a control character", what)
+		r.problemf(n, "%s has a control character", what)
 		return ""
 	}
 	return s
@@ -189,7 +200,7 @@ func (r *reader) word(n *yamlNode, what string, words ...string) string {
 	if n.kind == text && slices.Contains(words, n.text) {
 		return n.text
 	}
-	r.unknown(n, func() []string { return words }, "", "%s is %s, found %s", what, orList(words), n.describe())
+	r.unknownf(n, func() []string { return words }, "", "%s is %s, found %s", what, orList(words), n.describe())
 	return ""
 }
 
@@ -200,7 +211,7 @@ func (r *reader) integer(n *yamlNode, what string, least, most int) (int, bool) 
 			return i, true
 		}
 	}
-	r.problem(n, "%s is a whole number from %d to %d, found %s", what, least, most, n.describe())
+	r.problemf(n, "%s is a whole number from %d to %d, found %s", what, least, most, n.describe())
 	return 0, false
 }
 
@@ -213,11 +224,11 @@ func isDecimal(s string) bool {
 // format's lists, none would have to mean either nothing or everything.
 func (r *reader) items(n *yamlNode, what, example string) []*yamlNode {
 	if n.kind != list {
-		r.problem(n, "%s is a list, such as %s; found %s", what, example, n.describe())
+		r.problemf(n, "%s is a list, such as %s; found %s", what, example, n.describe())
 		return nil
 	}
 	if len(n.items) == 0 {
-		r.problem(n, "%s is an empty list; leave the key out, or list something, such as %s", what, example)
+		r.problemf(n, "%s is an empty list; leave the key out, or list something, such as %s", what, example)
 	}
 	return n.items
 }
@@ -233,7 +244,7 @@ func (r *reader) uniqueTexts(n *yamlNode, what, example string, read func(*yamlN
 			continue
 		}
 		if seen[s] {
-			r.problem(item, "%s stands twice in %s", shown(s), what)
+			r.problemf(item, "%s stands twice in %s", shown(s), what)
 			continue
 		}
 		seen[s] = true

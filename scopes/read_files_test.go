@@ -180,16 +180,16 @@ func compileSchema(t *testing.T) *jsonschema.Schema {
 }
 
 // testFiles returns the files of a folder under testdata/files, by path.
-func testFiles(t testing.TB, folder string) map[string][]byte {
-	t.Helper()
+func testFiles(tb testing.TB, folder string) map[string][]byte {
+	tb.Helper()
 	paths, err := filepath.Glob(filepath.Join("testdata", "files", folder, "*.yaml"))
 	if err != nil || len(paths) == 0 {
-		t.Fatalf("no files in %s: %v", folder, err)
+		tb.Fatalf("no files in %s: %v", folder, err)
 	}
 	files := make(map[string][]byte, len(paths))
 	for _, path := range paths {
 		if files[path], err = os.ReadFile(path); err != nil {
-			t.Fatal(err)
+			tb.Fatal(err)
 		}
 	}
 	return files

@@ -20,9 +20,9 @@ func (r *reader) readOperations(n *yamlNode, d *apiDraft) {
 	}
 	switch {
 	case n.kind == mapping && len(n.pairs) == 0:
-		r.problem(n, "operations is empty; an API has at least one operation")
+		r.problemf(n, "operations is empty; an API has at least one operation")
 	case len(d.Operations) > MaxOperations:
-		r.problem(n, "API %s has %d operations; at most %d are possible", d.Name, len(d.Operations), MaxOperations)
+		r.problemf(n, "API %s has %d operations; at most %d are possible", d.Name, len(d.Operations), MaxOperations)
 	}
 }
 
@@ -31,21 +31,20 @@ const operationShape = `expected "METHOD /path", such as "GET|PUT /orders/{id}" 
 // operation reads "METHOD[|METHOD] /path".
 func (r *reader) operation(n *yamlNode) (op Operation, template Template, ok bool) {
 	if n.kind != text {
-		r.problem(n, "%s, found %s", operationShape, n.describe())
+		r.problemf(n, "%s, found %s", operationShape, n.describe())
 		return op, template, false
 	}
 	methods, path, found := strings.Cut(n.text, " ")
 	path = strings.TrimLeft(path, " ")
 	if !found || strings.HasPrefix(methods, "/") {
-		r.problem(n, "%s, found %s", operationShape, shown(n.text))
+		r.problemf(n, "%s, found %s", operationShape, shown(n.text))
 		return op, template, false
 	}
 	op.Methods, ok = r.methodList(n, methods)
 	op.Path = strings.TrimRight(path, " \n")
 	template, err := ParseTemplate(op.Path)
-	var flaw *TemplateError
-	if errors.As(err, &flaw) {
-		r.problemAt(n, len(n.text)-len(path)+flaw.Offset, "%s", flaw.Text)
+	if flaw, wrong := errors.AsType[*TemplateError](err); wrong {
+		r.problemAtf(n, len(n.text)-len(path)+flaw.Offset, "%s", flaw.Text)
 		ok = false
 	}
 	return op, template, ok
@@ -62,10 +61,10 @@ func (r *reader) methodList(n *yamlNode, list string) (set Methods, ok bool) {
 		m, flaw := parseMethod(name)
 		switch {
 		case flaw != "":
-			r.problemAt(n, at, "%s", flaw)
+			r.problemAtf(n, at, "%s", flaw)
 			ok = false
 		case set.Has(m):
-			r.problemAt(n, at, "the method %s stands twice", name)
+			r.problemAtf(n, at, "the method %s stands twice", name)
 			ok = false
 		}
 		set |= m

@@ -28,7 +28,7 @@ type grantedMethod struct {
 
 func (r *reader) readScopes(n *yamlNode, d *tokenDraft) {
 	if n.kind == list && len(n.items) == 0 {
-		r.problem(n, "a token without scopes may do nothing; list some, or leave it out, or write state: inactive beside them")
+		r.problemf(n, "a token without scopes may do nothing; list some, or leave it out, or write state: inactive beside them")
 		return
 	}
 	for _, item := range r.items(n, "scopes", "[{api: orders, methods: [GET]}]") {
@@ -47,7 +47,7 @@ func (r *reader) readScopeAPI(n *yamlNode, d *scopeDraft) {
 		return
 	}
 	if d.api = r.apis[name]; d.api == nil {
-		r.unknown(n, keysOf(r.apis), "the file has ", "there is no API %s", shown(name))
+		r.unknownf(n, keysOf(r.apis), "the file has ", "there is no API %s", shown(name))
 	}
 	d.API = name
 }
@@ -78,7 +78,7 @@ func (r *reader) readScopeMethods(n *yamlNode, d *scopeDraft) {
 			continue
 		}
 		if slices.ContainsFunc(d.methods, func(g grantedMethod) bool { return g.node.text == item.text }) {
-			r.problem(item, "the method %s stands twice", item.text)
+			r.problemf(item, "the method %s stands twice", item.text)
 			continue
 		}
 		d.methods = append(d.methods, grantedMethod{m.WithHead(), item})
@@ -89,7 +89,7 @@ func (r *reader) readScopeMethods(n *yamlNode, d *scopeDraft) {
 // scopeMethod reads one method of a list of the given length.
 func (r *reader) scopeMethod(n *yamlNode, of int) (Methods, bool) {
 	if n.kind != text {
-		r.problem(n, "expected a method, such as GET, found %s", n.describe())
+		r.problemf(n, "expected a method, such as GET, found %s", n.describe())
 		return 0, false
 	}
 	if n.text == "*" && of == 1 {
@@ -97,7 +97,7 @@ func (r *reader) scopeMethod(n *yamlNode, of int) (Methods, bool) {
 	}
 	m, flaw := parseMethod(n.text)
 	if flaw != "" {
-		r.problem(n, "%s", flaw)
+		r.problemf(n, "%s", flaw)
 	}
 	return m, flaw == ""
 }
@@ -111,7 +111,7 @@ func (r *reader) readScopeOperations(n *yamlNode, d *scopeDraft) {
 			return item.text, true // its API has been told
 		}
 		if _, ok := d.api.operations[item.text]; !ok {
-			r.unknown(item, keysOf(d.api.operations), "it has ", "API %s has no operation %s", d.API, shown(item.text))
+			r.unknownf(item, keysOf(d.api.operations), "it has ", "API %s has no operation %s", d.API, shown(item.text))
 			return "", false
 		}
 		return item.text, true
@@ -131,17 +131,17 @@ func (r *reader) checkScope(d *scopeDraft) {
 		some |= d.api.operation(name).Methods.WithHead()
 	}
 	if d.Methods&some == 0 {
-		r.problem(d.node, "this scope grants nothing: none of its operations has one of its methods; they have %s", some)
+		r.problemf(d.node, "this scope grants nothing: none of its operations has one of its methods; they have %s", some)
 		return
 	}
 	for _, m := range d.methods {
 		if m.set&some == 0 {
-			r.warn(m.node, "no operation of this scope has the method %s", m.node.text)
+			r.warnf(m.node, "no operation of this scope has the method %s", m.node.text)
 		}
 	}
 	for _, name := range d.Operations {
 		if op := d.api.operation(name); op.Methods.WithHead()&d.Methods == 0 {
-			r.warn(d.node.value("operations"), "operation %s is %s, which is not among this scope's methods", op.Name, op.Methods)
+			r.warnf(d.node.value("operations"), "operation %s is %s, which is not among this scope's methods", op.Name, op.Methods)
 		}
 	}
 }
@@ -155,12 +155,12 @@ func (r *reader) fillVersion(d *scopeDraft) {
 	case d.token.Version != "" && slices.Contains(versions, d.token.Version):
 		d.Versions = []string{d.token.Version}
 	case d.token.Version != "":
-		r.problem(d.node, "API %s has no version %q, which the token is pinned to; say which one this scope grants, such as version: %q",
+		r.problemf(d.node, "API %s has no version %q, which the token is pinned to; say which one this scope grants, such as version: %q",
 			d.API, d.token.Version, versions[0])
 	case len(versions) == 1:
 		d.Versions = []string{versions[0]}
 	default:
-		r.problem(d.node, "API %s has the versions %s; say which one this scope grants, such as version: %q",
+		r.problemf(d.node, "API %s has the versions %s; say which one this scope grants, such as version: %q",
 			d.API, quoteAll(versions), versions[len(versions)-1])
 	}
 }

@@ -236,7 +236,7 @@ func FuzzRead(f *testing.F) {
 		if err != nil {
 			t.Fatalf("the file reads, but does not compile: %v", err)
 		}
-		RunTests(file, c)
+		_ = RunTests(file, c)
 		for i := range file.Accounts {
 			for j := range file.Accounts[i].Tokens {
 				checkToken(t, &file.Accounts[i].Tokens[j], c)

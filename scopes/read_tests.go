@@ -35,7 +35,7 @@ func (r *reader) readTestToken(n *yamlNode, d *testDraft) {
 		return
 	}
 	if _, known := r.tokens[name]; !known {
-		r.unknown(n, keysOf(r.tokens), "", `there is no token %s; a test names it as "account/name"`, shown(name))
+		r.unknownf(n, keysOf(r.tokens), "", `there is no token %s; a test names it as "account/name"`, shown(name))
 		return
 	}
 	d.Token = name
@@ -50,9 +50,9 @@ func (r *reader) readTestRequest(n *yamlNode, d *testDraft) {
 	}
 	method, url, _ := strings.Cut(s, " ")
 	url = strings.TrimLeft(url, " ")
-	_, _, target := splitURL(url)
+	_, target := splitURL(url)
 	if !isToken(method) || target == "" || strings.Contains(url, " ") {
-		r.problem(n, `expected "METHOD /path" or "METHOD https://host/path", found %s`, shown(s))
+		r.problemf(n, `expected "METHOD /path" or "METHOD https://host/path", found %s`, shown(s))
 		return
 	}
 	d.Method, d.URL = method, url
@@ -60,36 +60,36 @@ func (r *reader) readTestRequest(n *yamlNode, d *testDraft) {
 
 // splitURL splits "/target" or "http(s)://host/target". The target is "" if url
 // is neither.
-func splitURL(url string) (scheme, host, target string) {
+func splitURL(url string) (host, target string) {
 	if strings.HasPrefix(url, "/") {
-		return "", "", url
+		return "", url
 	}
 	scheme, rest, found := strings.Cut(url, "://")
 	if !found || scheme != "http" && scheme != "https" {
-		return "", "", ""
+		return "", ""
 	}
 	at := strings.IndexAny(rest, "/?")
 	switch {
 	case rest == "" || at == 0:
-		return "", "", ""
+		return "", ""
 	case at < 0:
-		return scheme, rest, "/"
+		return rest, "/"
 	case rest[at] == '?':
-		return scheme, rest[:at], "/" + rest[at:]
+		return rest[:at], "/" + rest[at:]
 	}
-	return scheme, rest[:at], rest[at:]
+	return rest[:at], rest[at:]
 }
 
 // readTestHeaders reads headers, each with one value or a list of them.
 func (r *reader) readTestHeaders(n *yamlNode, d *testDraft) {
 	if n.kind != mapping {
-		r.problem(n, `headers is a mapping, such as {API-Version: "14"}, found %s`, n.describe())
+		r.problemf(n, `headers is a mapping, such as {API-Version: "14"}, found %s`, n.describe())
 		return
 	}
 	d.Headers = make(map[string][]string, len(n.pairs))
 	for p := range r.uniquePairs(n) {
 		if !isToken(p.key.text) {
-			r.problem(p.key, "%s is no name of a header", shown(p.key.text))
+			r.problemf(p.key, "%s is no name of a header", shown(p.key.text))
 			continue
 		}
 		values := []*yamlNode{p.value}
@@ -112,7 +112,7 @@ func (r *reader) readTestFrom(n *yamlNode, d *testDraft) {
 	}
 	addr, err := netip.ParseAddr(s)
 	if err != nil || addr.Zone() != "" {
-		r.problem(n, "from is a client's address, such as 203.0.113.7, found %s", shown(s))
+		r.problemf(n, "from is a client's address, such as 203.0.113.7, found %s", shown(s))
 		return
 	}
 	d.From = addr.Unmap()
@@ -126,11 +126,11 @@ func (r *reader) readTestExpect(n *yamlNode, d *testDraft) {
 	}
 	reason, known := ParseReason(s)
 	if !known {
-		r.unknown(n, testableReasons, "expected one of ", "there is no reason %s", shown(s))
+		r.unknownf(n, testableReasons, "expected one of ", "there is no reason %s", shown(s))
 		return
 	}
 	if flaw := d.expectFlaw(reason); flaw != "" {
-		r.problem(n, "%s", flaw)
+		r.problemf(n, "%s", flaw)
 		return
 	}
 	d.Expect = reason

@@ -43,23 +43,23 @@ func (d *tokenDraft) place() string { return d.account + "/" + d.Name }
 func (r *reader) token(p yamlPair, account string) Token {
 	draft := tokenDraft{Token: Token{Name: p.key.text}, account: account}
 	if readFields(r, &tokenTable, p.key, p.value, &draft) {
-		r.checkKind(p, &draft)
+		r.checkKind(p)
 	}
 	return draft.Token
 }
 
 // checkKind checks that a token has either scopes or access, and what a scoped
 // one must have.
-func (r *reader) checkKind(p yamlPair, d *tokenDraft) {
+func (r *reader) checkKind(p yamlPair) {
 	access, scopes := p.value.value("access"), p.value.value("scopes")
 	switch {
 	case access != nil && scopes != nil:
-		r.problem(access, "a token has either scopes, or access to every API (a legacy token); remove one of them")
+		r.problemf(access, "a token has either scopes, or access to every API (a legacy token); remove one of them")
 	case access == nil && scopes == nil:
-		r.problem(p.key, `a token needs "scopes", such as [{api: orders, methods: [GET]}], or for a legacy token "access"`)
+		r.problemf(p.key, `a token needs "scopes", such as [{api: orders, methods: [GET]}], or for a legacy token "access"`)
 	}
 	if access == nil && p.value.value("description") == nil {
-		r.problem(p.key, `a token needs "description", which says what it is for`)
+		r.problemf(p.key, `a token needs "description", which says what it is for`)
 	}
 }
 
@@ -80,13 +80,13 @@ func (r *reader) readTokenVersion(n *yamlNode, d *tokenDraft) {
 		return
 	}
 	d.Version = v
-	if len(r.versions) > 0 && !r.versions[v] {
-		r.unknown(n, keysOf(r.versions), "the file has ", "no API has the version %q", v)
+	if len(r.versions) > 0 && !r.versions[v] { // else no API reads one, or it is not known which
+		r.unknownf(n, keysOf(r.versions), "the file has ", "no API has the version %q", v)
 	}
 }
 
 var contactTable = table[Contact]{"contact", "a contact", []field[Contact]{
-	{key: "name", read: func(r *reader, n *yamlNode, c *Contact) { c.Name = r.freeText(n, "a contact's name", maxTitle) }},
+	{key: "name", read: func(r *reader, n *yamlNode, c *Contact) { c.Name = r.title(n, "a contact's name") }},
 	{key: "email", required: "so that somebody can be asked about the token", read: (*reader).readEmail},
 }}
 
@@ -100,7 +100,7 @@ func (r *reader) readEmail(n *yamlNode, c *Contact) {
 		return
 	}
 	if !isEmail(s) {
-		r.problem(n, "expected an email address, such as data@acme.example, found %s", shown(s))
+		r.problemf(n, "expected an email address, such as data@acme.example, found %s", shown(s))
 		return
 	}
 	c.Email = s
@@ -123,11 +123,11 @@ func (r *reader) readCredential(n *yamlNode, d *tokenDraft) {
 		if WellFormed(n.text) {
 			advice = "this is a credential itself, which never stands in a file: replace it now"
 		}
-		r.problem(n, "a credential is given by its digest: %v; %s", err, advice)
+		r.problemf(n, "a credential is given by its digest: %v; %s", err, advice)
 		return
 	}
 	if other, taken := r.digests[digest]; taken {
-		r.problem(n, "%s has the same credential as %s in line %d; each token has its own", d.place(), other.token, other.node.line)
+		r.problemf(n, "%s has the same credential as %s in line %d; each token has its own", d.place(), other.token, other.node.line)
 		return
 	}
 	r.digests[digest] = tokenPlace{d.place(), n}

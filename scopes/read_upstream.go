@@ -15,7 +15,7 @@ func (r *reader) host(n *yamlNode) (string, bool) {
 	}
 	s = strings.ToLower(s)
 	if flaw := hostFlaw(s, false); flaw != "" {
-		r.problem(n, "%s", flaw)
+		r.problemf(n, "%s", flaw)
 		return "", false
 	}
 	return s, true
@@ -97,7 +97,7 @@ func (r *reader) readUpstream(n *yamlNode, d *apiDraft) {
 	case mapping:
 		r.readUpstreamsByVersion(n, d)
 	default:
-		r.problem(n, "upstream is a list, such as [http://127.0.0.1:9000], or one list for each version; found %s", n.describe())
+		r.problemf(n, "upstream is a list, such as [http://127.0.0.1:9000], or one list for each version; found %s", n.describe())
 	}
 }
 
@@ -117,7 +117,7 @@ func (r *reader) readUpstreamsByVersion(n *yamlNode, d *apiDraft) {
 	}
 	missing := slices.DeleteFunc(slices.Clone(d.Versions), func(v string) bool { return n.value(v) != nil })
 	if len(missing) > 0 {
-		r.problem(n, "upstream lacks version %s; with one list for each version, each has one", quoteAll(missing))
+		r.problemf(n, "upstream lacks version %s; with one list for each version, each has one", quoteAll(missing))
 	}
 }
 
@@ -128,7 +128,7 @@ func (r *reader) address(n *yamlNode) (string, bool) {
 		return "", false
 	}
 	if flaw := addressFlaw(s); flaw != "" {
-		r.problem(n, "%s", flaw)
+		r.problemf(n, "%s", flaw)
 		return "", false
 	}
 	return strings.ToLower(s), true

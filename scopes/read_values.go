@@ -27,11 +27,11 @@ func (r *reader) moment(n *yamlNode, what string) (time.Time, bool) {
 		if err == nil && firstYear <= t.Year() && t.Year() <= lastYear {
 			return t, true
 		} else if err == nil {
-			r.problem(n, "%s is between the years %d and %d, found %s", what, firstYear, lastYear, n.text)
+			r.problemf(n, "%s is between the years %d and %d, found %s", what, firstYear, lastYear, n.text)
 			return time.Time{}, false
 		}
 	}
-	r.problem(n, "%s is a date such as 2027-04-01 or a time such as 2027-04-01T12:00:00Z, found %s", what, n.describe())
+	r.problemf(n, "%s is a date such as 2027-04-01 or a time such as 2027-04-01T12:00:00Z, found %s", what, n.describe())
 	return time.Time{}, false
 }
 
@@ -42,7 +42,7 @@ func (r *reader) readExpires(n *yamlNode, d *tokenDraft) {
 	}
 	d.Expires = t
 	if !r.now.Before(t) {
-		r.warn(n, "%s expired at %s", d.place(), t.Format(time.RFC3339))
+		r.warnf(n, "%s expired at %s", d.place(), t.Format(time.RFC3339))
 	}
 }
 
@@ -57,7 +57,7 @@ func (r *reader) interval(n *yamlNode, what string) time.Duration {
 			return d
 		}
 	}
-	r.problem(n, "%s is a time span of at least a second, such as 90d, 4w or 12h, found %s", what, n.describe())
+	r.problemf(n, "%s is a time span of at least a second, such as 90d, 4w or 12h, found %s", what, n.describe())
 	return 0
 }
 
@@ -87,7 +87,7 @@ func (r *reader) readSources(n *yamlNode, d *tokenDraft) {
 		}
 		prefix, flaw := parseSource(s)
 		if flaw != "" {
-			r.problem(item, "%s", flaw)
+			r.problemf(item, "%s", flaw)
 			continue
 		}
 		d.Sources = append(d.Sources, prefix)

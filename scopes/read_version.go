@@ -9,11 +9,11 @@ import (
 func (r *reader) version(n *yamlNode) (string, bool) {
 	switch {
 	case n.kind == number:
-		r.problem(n, `a version is text, and YAML reads %s as a number; quote it: "%s"`, n.text, n.text)
+		r.problemf(n, `a version is text, and YAML reads %s as a number; quote it: "%s"`, n.text, n.text)
 	case n.kind != text:
-		r.problem(n, `expected a version in quotes, such as "v1", found %s`, n.describe())
+		r.problemf(n, `expected a version in quotes, such as "v1", found %s`, n.describe())
 	case !validName(n.text):
-		r.problem(n, "%s is no version; a version has up to 63 letters, digits, and . _ - after the first", shown(n.text))
+		r.problemf(n, "%s is no version; a version has up to 63 letters, digits, and . _ - after the first", shown(n.text))
 	default:
 		return n.text, true
 	}
@@ -25,7 +25,7 @@ func (r *reader) readVersions(n *yamlNode, d *apiDraft) {
 	d.Versions = r.uniqueTexts(n, "versions", `["v1", "v2"]`, r.version)
 	d.versionsKnown = r.told() == before
 	if len(d.Versions) > MaxVersions {
-		r.problem(n, "%d versions; an API has at most %d", len(d.Versions), MaxVersions)
+		r.problemf(n, "%d versions; an API has at most %d", len(d.Versions), MaxVersions)
 		d.Versions = d.Versions[:MaxVersions]
 	}
 }
@@ -37,11 +37,11 @@ func (r *reader) versionOf(n *yamlNode, api *API) (string, bool) {
 		return "", false
 	}
 	if len(api.Versions) == 0 {
-		r.problem(n, "API %s has no versions, so none can be named", api.Name)
+		r.problemf(n, "API %s has no versions, so none can be named", api.Name)
 		return "", false
 	}
 	if !slices.Contains(api.Versions, v) {
-		r.unknown(n, func() []string { return api.Versions }, "it has ", "API %s has no version %q", api.Name, v)
+		r.unknownf(n, func() []string { return api.Versions }, "it has ", "API %s has no version %q", api.Name, v)
 		return "", false
 	}
 	return v, true
@@ -62,7 +62,7 @@ func (r *reader) ownVersion(n *yamlNode, d *apiDraft) (string, bool) {
 
 func (r *reader) readVersionFrom(n *yamlNode, d *apiDraft) {
 	if len(d.Versions) == 0 && d.versionsKnown {
-		r.problem(n, "version_from says where requests state their version, but API %s has no versions; list them under versions:", d.Name)
+		r.problemf(n, "version_from says where requests state their version, but API %s has no versions; list them under versions:", d.Name)
 		return
 	}
 	seen := make(map[VersionPlace]bool)
@@ -71,7 +71,7 @@ func (r *reader) readVersionFrom(n *yamlNode, d *apiDraft) {
 		switch {
 		case !ok:
 		case seen[place]:
-			r.problem(item, "%s %s stands twice in version_from", place.Kind, place.Name)
+			r.problemf(item, "%s %s stands twice in version_from", place.Kind, place.Name)
 		default:
 			d.VersionFrom = append(d.VersionFrom, place)
 		}
@@ -83,7 +83,7 @@ func (r *reader) readVersionFrom(n *yamlNode, d *apiDraft) {
 func (r *reader) versionPlace(n *yamlNode) (place VersionPlace, ok bool) {
 	const shape = `expected "header NAME" or "query NAME"`
 	if n.kind != text {
-		r.problem(n, "%s, found %s", shape, n.describe())
+		r.problemf(n, "%s, found %s", shape, n.describe())
 		return place, false
 	}
 	kind, name, _ := strings.Cut(n.text, " ")
@@ -98,7 +98,7 @@ func (r *reader) versionPlace(n *yamlNode) (place VersionPlace, ok bool) {
 		flaw = shape + ", found " + shown(n.text)
 	}
 	if flaw != "" {
-		r.problem(n, "%s", flaw)
+		r.problemf(n, "%s", flaw)
 	}
 	return place, flaw == ""
 }

@@ -38,7 +38,7 @@ type declared struct {
 // Request is the request that the test describes. Its Target is "" if the URL is
 // neither a path nor an http URL.
 func (t *Test) Request() Request {
-	_, host, target := splitURL(t.URL)
+	host, target := splitURL(t.URL)
 	return Request{Method: t.Method, Target: target, Host: host, Header: t.Headers, Source: t.From, Now: t.At}
 }
 

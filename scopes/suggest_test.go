@@ -12,7 +12,7 @@ func TestNearest(t *testing.T) {
 		{"source", "sources"},
 		{"status", "state"},
 		{"version", "version"},
-		{"versoin", "version"},
+		{"vresion", "version"},
 		{"get", "GET"},
 		{"GTE", "GET"},
 		{"read-only", "read_only"},
