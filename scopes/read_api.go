@@ -167,7 +167,7 @@ func (r *reader) checkAccountParam(d *apiDraft) {
 		}
 		if slip := slipOf(d.AccountParam, template); slip != "" {
 			slips = true
-			r.problemf(at, "the path has {%s}, but account_param is %s; did you mean {%s}? The account is not checked as it is",
+			r.problemf(at, "the path has {%s}, but account_param is %s, so the account is not checked; write {%s}, or if it is no account, another name",
 				slip, d.AccountParam, d.AccountParam)
 			continue
 		}
@@ -180,7 +180,7 @@ func (r *reader) checkAccountParam(d *apiDraft) {
 
 // slipOf returns the parameter of a template whose name is nearly name, or "".
 func slipOf(name string, t Template) string {
-	const few = 2
+	few := min(2, len(name)/4)
 	for _, s := range t.Segments {
 		if s.Kind == Parameter && editDistance(strings.ToLower(s.Text), strings.ToLower(name), few) <= few {
 			return s.Text
