@@ -9,14 +9,19 @@ type Difference struct {
 }
 
 // cell is the smallest thing that can be granted, but for the method.
-type cell struct{ api, version, template string }
+type cell struct {
+	api, version, shape string
+	others              bool // where the path names any account, not only the token's own
+}
 
 // Compare tells by set arithmetic on operations how a token changes from before,
 // compiled against the catalog old, to after, against the catalog now. A nil
 // token may do nothing; a nil catalog has nothing.
 //
 // An operation counts as its API, version, path and method, so that renaming it
-// changes nothing, and moving it takes one thing away and grants another.
+// or a parameter changes nothing, and moving it takes one thing away and grants
+// another. An operation whose path is no longer bound to the token's account is
+// wider than before.
 func Compare(old *Catalog, before *Token, now *Catalog, after *Token) Difference {
 	had, has := old.granted(before), now.granted(after)
 	var d Difference
@@ -63,10 +68,27 @@ func (a *compiledAPI) grant(cells map[cell]Methods, s *Scope) {
 		if methods == 0 || len(s.Operations) > 0 && !slices.Contains(s.Operations, op.Name) {
 			continue
 		}
+		bound := a.AccountParam != "" && a.templates[i].parameter(a.AccountParam) >= 0
 		for _, v := range versions {
-			if v == "" || slices.Contains(a.Versions, v) {
-				cells[cell{a.Name, v, op.Path}] |= methods
+			if v != "" && !slices.Contains(a.Versions, v) {
+				continue
+			}
+			c := cell{api: a.Name, version: v, shape: a.templates[i].shape()}
+			cells[c] |= methods
+			if c.others = true; !bound {
+				cells[c] |= methods
 			}
 		}
 	}
+}
+
+// shape returns the template without the names of its parameters, {version} apart.
+func (t Template) shape() string {
+	t.Segments = slices.Clone(t.Segments)
+	for i := range t.Segments {
+		if s := &t.Segments[i]; s.Kind == Parameter && s.Text != VersionParameter {
+			s.Text = ""
+		}
+	}
+	return t.String()
 }

@@ -91,6 +91,9 @@ func (c *Catalog) appendRules(dst []Rule, missing []string, s *Scope) ([]Rule, [
 			missing = append(missing, "version "+v+" of API "+s.API)
 		}
 	}
+	if len(api.Versions) > 0 && len(s.Versions) == 0 {
+		missing = append(missing, "a version for API "+s.API)
+	}
 	if rule.versions == 0 {
 		return dst, missing
 	}

@@ -26,8 +26,14 @@ var routeAPIs = []scopes.API{
 // routeHosts are the hosts that a fuzzed request is for, and those of
 // routeAPIs that each is served by.
 var routeHosts = []struct{ host, served string }{
-	{"", "abd"}, {"h.example", "abcd"}, {"H.example:80", "abcd"}, {"h.example.", "abcd"},
-	{"h.example:81", "abcde"}, {"X.EXAMPLE", "abde"}, {"hh.example", "abd"}, {"h.example.:81", "abcde"},
+	{"", "abd"},
+	{"h.example", "abcd"},
+	{"H.example:80", "abcd"},
+	{"h.example.", "abcd"},
+	{"h.example:81", "abcde"},
+	{"X.EXAMPLE", "abde"},
+	{"hh.example", "abd"},
+	{"h.example.:81", "abcde"},
 }
 
 var routeMethods = []string{"GET", "HEAD", "POST", "PUT", "BREW", "TRACE"}
@@ -75,7 +81,7 @@ func TestRouteRandomly(t *testing.T) {
 				template += "/" + pick("x y X xy {p} {q} {r} {s}")
 			}
 			templates = append(templates, template+pick("/ /** /x /y /X /{z}"))
-			operations = append(operations, pick("a a b c d e")+" "+pick("GET POST HEAD GET|HEAD *")+" "+templates[len(templates)-1])
+			operations = append(operations, pick("a b c d e a")+" "+pick("GET POST HEAD GET|HEAD *")+" "+templates[len(templates)-1])
 		}
 		segments := strings.Split(templates[random.IntN(len(templates))], "/")
 		for i, segment := range segments[1:] {

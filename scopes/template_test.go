@@ -96,8 +96,8 @@ func FuzzTemplate(f *testing.F) {
 	})
 }
 
-// sampleTarget returns a target that the template matches: with the version, and
-// a value for the other parameters.
+// sampleTarget returns a target that the template matches: with the version, a
+// value for the other parameters, and several segments for "**".
 func sampleTarget(template scopes.Template, version, value string) string {
 	var b strings.Builder
 	for _, s := range template.Segments {
@@ -107,8 +107,10 @@ func sampleTarget(template scopes.Template, version, value string) string {
 			b.WriteString(escapeSegment(s.Text))
 		case s.Kind == scopes.Parameter && s.Text == scopes.VersionParameter:
 			b.WriteString(version)
-		default:
+		case s.Kind == scopes.Parameter:
 			b.WriteString(value)
+		default:
+			b.WriteString(value + strings.Repeat("/rest", 8))
 		}
 	}
 	if template.Slash {
