@@ -91,7 +91,11 @@ func (e *evaluation) tellTarget() string {
 func (e *evaluation) tellCredential() string {
 	switch e.grant.State {
 	case Deactivated, Active:
-		return fmt.Sprintf("token %s/%s (%s)", e.grant.Account, e.grant.Name, e.grant.ID)
+		token := "token " + e.grant.Account + "/" + e.grant.Name
+		if e.grant.ID == "" { // declared in a file, not stored yet
+			return token
+		}
+		return token + " (" + e.grant.ID + ")"
 	case Anonymous:
 		return "no credential was sent"
 	case Unknown:
