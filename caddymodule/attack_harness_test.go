@@ -1,0 +1,232 @@
+package caddymodule_test
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"fmt"
+	"maps"
+	"math/big"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// testbed is one Caddy process that attacks run against, with a site for each way
+// to run a gateway that they need, and the upstreams behind it.
+type testbed struct {
+	*gateway
+	sites    map[string]map[port]string // by form and port: the address
+	bare     string                     // a plain reverse_proxy to echo, to compare with
+	bareWeb  string                     // and one to web
+	echo     *echo                      // the upstream of most APIs
+	secret   *echo                      // the upstream of the API secret, which no token may use
+	web      *web                       // the upstream of the API web
+	hasty    *hasty                     // the upstream of the API hasty
+	careless *careless                  // the upstream of the API careless
+}
+
+// port names a listener by what is special about it.
+type port string
+
+const (
+	portPlain     port = "plain"     // nothing: as the README has it, and HTTP/2 with prior knowledge
+	portTLS       port = "tls"       // TLS, with HTTP/2
+	portIdle      port = "idle"      // read_body_idle on, as Caddy has it by default
+	portLax       port = "lax"       // header names with "_" and "." reach the handler
+	portPlaces    port = "places"    // credentials: bearer, basic, header X-Api-Key
+	portPages     port = "pages"     // on_deny error, with handle_errors that asks the upstream for a page
+	portShadow    port = "shadow"    // shadow
+	portRetrying  port = "retrying"  // the proxy tries again
+	portSilent    port = "silent"    // no handler behind scopegate
+	portRewriting port = "rewriting" // a rewrite between the decision and the proxy
+)
+
+// attackGates are the options of scopegate on the ports that have some.
+var attackGates = map[port]string{
+	portPlaces: "credentials bearer basic header X-Api-Key",
+	portPages:  "on_deny error",
+	portShadow: "shadow",
+}
+
+// attackForms are the ways to write a gateway down: the body of a site, by its port.
+var attackForms = map[string]func(*testbed, port) string{
+	"scopegate": func(b *testbed, p port) string {
+		gate := "scopegate {\n" + attackGates[p] + "\n}\n"
+		switch p {
+		case portSilent:
+			return gate
+		case portRewriting:
+			return "route {\nscopegate\nrewrite /secret/x\nreverse_proxy {\ndynamic scopegate\ntransport scopegate\n}\n}\n"
+		}
+		return fmt.Sprintf("map {http.scopegate.api} {upstream} {\nsecret %s\nweb %s\nhasty %s\ncareless %s\ndefault %s\n}\n",
+			b.secret.addr, b.web.addr, b.hasty.addr, b.careless.addr, b.echo.addr) +
+			gate + "reverse_proxy {upstream} {\n" + proxyOptions(p) + "\n}\n"
+	},
+	"scopegate_proxy": func(_ *testbed, p port) string {
+		return "scopegate_proxy {\n" + attackGates[p] + "\n" + proxyOptions(p) + "\n}\n"
+	},
+}
+
+// ports are the listeners of a form.
+func ports(form string) []port {
+	common := []port{portPlain, portTLS, portIdle, portLax, portPlaces, portPages, portShadow, portRetrying}
+	if form == "scopegate" {
+		return append(common, portSilent, portRewriting)
+	}
+	return common
+}
+
+func proxyOptions(p port) string {
+	if p == portRetrying {
+		return "lb_retries 3\nlb_try_interval 1ms"
+	}
+	return ""
+}
+
+// startTestbed starts everything, to end with the test.
+func startTestbed(t *testing.T) *testbed {
+	t.Helper()
+	b := &testbed{
+		sites: make(map[string]map[port]string),
+		bare:  freeAddr(t), bareWeb: freeAddr(t),
+		echo: startEcho(t), secret: startEcho(t), web: startWeb(t), hasty: startHasty(t), careless: startCareless(t),
+	}
+	for name := range attackForms {
+		b.sites[name] = make(map[port]string)
+		for _, p := range ports(name) {
+			b.sites[name][p] = freeAddr(t)
+		}
+	}
+	b.gateway = newGateway(t, b.config(), b.scopeFile())
+	writeCertificate(t, b.dir)
+	b.start(t)
+	return b
+}
+
+// config is a Caddyfile with a site for each form and port. A site has no host, so that it
+// serves requests for any.
+func (b *testbed) config() string {
+	var c strings.Builder
+	c.WriteString("{\nadmin {$ADMIN}\nauto_https off\nscopegate {\nstore {$STORE}\nscopes {$SCOPES}\n}\n")
+	c.WriteString("servers {\nprotocols h1 h2 h2c\ntimeouts {\nread_body_idle -1s\nread_body 10m\n}\n}\n")
+	for _, name := range slices.Sorted(maps.Keys(attackForms)) {
+		fmt.Fprintf(&c, "servers %s {\nprotocols h1\n}\n", b.sites[name][portIdle])
+		fmt.Fprintf(&c, "servers %s {\nprotocols h1\ntimeouts {\nread_body_idle -1s\n}\n"+
+			"expected_underscore_headers x_scopegate_* x_http_* ir_* custom_*\nexpected_dot_headers x.scopegate.* x.http.* ir.*\n}\n",
+			b.sites[name][portLax])
+	}
+	c.WriteString("}\n")
+	site := func(scheme, addr, body string) {
+		host, number, _ := strings.Cut(addr, ":")
+		fmt.Fprintf(&c, "%s://:%s {\nbind %s\n%s}\n", scheme, number, host, body)
+	}
+	site("http", b.bare, "reverse_proxy "+b.echo.addr+"\n")
+	site("http", b.bareWeb, "reverse_proxy "+b.web.addr+"\n")
+	for _, name := range slices.Sorted(maps.Keys(attackForms)) {
+		for _, p := range ports(name) {
+			body := attackForms[name](b, p)
+			switch p {
+			case portTLS:
+				site("https", b.sites[name][p], "tls {$DIR}/certificate.pem {$DIR}/key.pem\n"+body)
+				continue
+			case portPages:
+				body += "handle_errors {\nreverse_proxy " + b.echo.addr + "\n}\n"
+			}
+			site("http", b.sites[name][p], body)
+		}
+	}
+	return c.String()
+}
+
+// The credentials of the testbed's tokens.
+const (
+	expiredSecret  = "expired-0123456789abcdef"
+	inactiveSecret = "inactive-0123456789abcdef"
+	officeSecret   = "office-0123456789abcdef"
+)
+
+// scopeFile has an API for each kind of upstream. The token acme/reader may read
+// orders v1 and the actions of version 14; acme/writer may do everything but with
+// the API secret.
+func (b *testbed) scopeFile() string {
+	const everything = `[{api: orders, version: "v1", methods: ["*"]}, {api: actions, version: ["13", "14"], methods: ["*"]}, ` +
+		`{api: raw, methods: ["*"]}, {api: slashes, methods: ["*"]}, {api: hosted, methods: ["*"]}, {api: partners, methods: ["*"]}, ` +
+		`{api: web, methods: ["*"]}, {api: hasty, methods: ["*"]}, {api: careless, methods: ["*"]}]`
+	const reading = `[{api: orders, version: "v1", methods: [GET]}, {api: actions, version: "14", methods: [GET]}]`
+	token := func(name, secret, more, scopes string) string {
+		return fmt.Sprintf("      %s: {description: d, contact: {email: a@b.example}, credential: %q, %sscopes: %s}\n",
+			name, digestOf(secret), more, scopes)
+	}
+	return fmt.Sprintf(`format: 1
+apis:
+  orders:
+    versions: ["v1", "v2"]
+    upstream: [%[1]q]
+    operations:
+      list: GET|POST /orders/{version}
+      one: GET|PUT|DELETE /orders/{version}/{id}
+      files: "* /orders/{version}/{id}/files/**"
+  actions:
+    versions: ["13", "14"]
+    version_from: [header IR-Version, query IrVersion]
+    upstream: [%[1]q]
+    operations: {list: "GET|POST|PUT /actions"}
+  partners:
+    account_param: account
+    upstream: [%[1]q]
+    operations: {read: "GET /partners/{account}/actions"}
+  hosted:
+    hosts: [api.example.com]
+    upstream: [%[1]q]
+    operations: {all: "* /hosted/**"}
+  slashes:
+    encoded_slash: allow
+    upstream: [%[1]q]
+    operations: {one: "GET /slashes/{name}", below: "GET /slashes/below/**"}
+  raw: {upstream: [%[1]q], operations: {all: "* /raw/**"}}
+  secret: {upstream: [%[2]q], operations: {all: "* /secret/**"}}
+  web: {upstream: [%[3]q], operations: {all: "* /web/**"}}
+  hasty: {upstream: [%[4]q], operations: {all: "* /hasty/**"}}
+  careless: {upstream: [%[5]q], operations: {all: "* /careless/**"}}
+accounts:
+  acme:
+    tokens:
+`, b.echo.url(), b.secret.url(), "http://"+b.web.addr, "http://"+b.hasty.addr, "http://"+b.careless.addr) +
+		token("reader", readerSecret, `version: "14", `, reading) +
+		token("writer", writerSecret, "", everything) +
+		token("expired", expiredSecret, "expires: 2020-01-01, ", reading) +
+		token("inactive", inactiveSecret, "state: inactive, ", reading) +
+		token("office", officeSecret, "sources: [203.0.113.0/24], ", reading)
+}
+
+// writeCertificate writes a certificate that nobody signed, and its key.
+func writeCertificate(t *testing.T, dir string) {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), DNSNames: []string{"gateway.example"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
+	}
+	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyBytes, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, block := range map[string]pem.Block{
+		"certificate.pem": {Type: "CERTIFICATE", Bytes: certificate},
+		"key.pem":         {Type: "PRIVATE KEY", Bytes: keyBytes},
+	} {
+		writeFile(t, filepath.Join(dir, name), string(pem.EncodeToMemory(&block)))
+	}
+}

@@ -1,0 +1,28 @@
+package caddymodule_test
+
+import "testing"
+
+// attacks are the classes of bypass that no gateway may fall for. Each sends raw
+// bytes to a running Caddy and looks at what arrives upstream.
+var attacks = []struct {
+	name string
+	run  func(*testing.T, *stage)
+}{
+	{"path spellings", attackPathSpellings},
+	{"target bytes", attackTargetBytes},
+	{"prefixes", attackPrefixes},
+}
+
+// TestAttack runs every class against both ways to write a gateway down.
+func TestAttack(t *testing.T) {
+	t.Parallel()
+	bed := startTestbed(t)
+	for form := range attackForms {
+		for _, attack := range attacks {
+			t.Run(form+"/"+attack.name, func(t *testing.T) {
+				t.Parallel()
+				attack.run(t, &stage{bed, form})
+			})
+		}
+	}
+}
