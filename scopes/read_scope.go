@@ -131,7 +131,7 @@ func (r *reader) checkScope(d *scopeDraft) {
 		some |= d.api.operation(name).Methods.WithHead()
 	}
 	if d.Methods&some == 0 {
-		r.problemf(d.node, "this scope grants nothing: none of its operations has one of its methods; they have %s", some)
+		r.warnf(d.node, "this scope grants nothing: none of its operations has one of its methods; they have %s", some)
 		return
 	}
 	for _, m := range d.methods {
