@@ -36,6 +36,10 @@ func (t *Transport) Provision(ctx caddy.Context) error {
 	if t.TLS == nil {
 		t.TLS = new(reverseproxy.TLSConfig)
 	}
+	if t.ProxyProtocol != "" && t.TLS.ServerName == "" {
+		// Caddy's transport shakes hands by itself then, and leaves the name out.
+		t.TLS.ServerName = "{http.reverse_proxy.upstream.host}"
+	}
 	return t.HTTPTransport.Provision(ctx)
 }
 
