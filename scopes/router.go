@@ -30,7 +30,7 @@ type leaf struct {
 // segment to look up fits on the stack.
 const maxLiteral = 255
 
-// add puts an operation into the trie and returns what it collides with.
+// add puts an operation into the trie, or returns the first that it collides with.
 func (n *node) add(api *compiledAPI, op int) Conflicts {
 	template := api.templates[op]
 	at := n
@@ -46,16 +46,21 @@ func (n *node) add(api *compiledAPI, op int) Conflicts {
 		l.account = template.parameter(api.AccountParam)
 	}
 	ends := at.endsOf(template)
-	var conflicts Conflicts
 	for i := range *ends {
 		if both := (*ends)[i].collides(&l); both != 0 {
-			conflicts = append(conflicts, Conflict{(*ends)[i].ref(), l.ref(), both, template.String()})
+			return Conflicts{{(*ends)[i].ref(), l.ref(), both, template.String()}}
 		}
 	}
 	// APIs with hosts come before those without; else the order is the file's.
-	*ends = append(*ends, l)
-	slices.SortStableFunc(*ends, func(a, b leaf) int { return b.hostRank() - a.hostRank() })
-	return conflicts
+	before := len(*ends)
+	if l.hostRank() > 0 {
+		before = 0
+		for before < len(*ends) && (*ends)[before].hostRank() > 0 {
+			before++
+		}
+	}
+	*ends = slices.Insert(*ends, before, l)
+	return nil
 }
 
 // child returns the node below n for a segment, made if need be. A final "**" is
