@@ -158,17 +158,26 @@ func readCorpusFile(t *testing.T, path string) []corpusCase {
 }
 
 // grantsOf returns the grants of a file's tokens, by "account/name", and those of
-// no token.
+// no token. The catalog must have all that the tokens' scopes name.
 func grantsOf(t *testing.T, file *scopes.File, catalog *scopes.Catalog) map[string]scopes.Grant {
 	t.Helper()
+	for i := range file.Accounts {
+		for j := range file.Accounts[i].Tokens {
+			token := &file.Accounts[i].Tokens[j]
+			if _, missing := catalog.Rules(nil, token); len(missing) > 0 {
+				t.Fatalf("%s/%s: the catalog lacks %v", file.Accounts[i].Name, token.Name, missing)
+			}
+		}
+	}
+	return grantsByName(file, catalog)
+}
+
+func grantsByName(file *scopes.File, catalog *scopes.Catalog) map[string]scopes.Grant {
 	grants := map[string]scopes.Grant{"-": {State: scopes.Anonymous}, "?": {}}
 	for i := range file.Accounts {
 		account := &file.Accounts[i]
 		for j := range account.Tokens {
 			token := &account.Tokens[j]
-			if _, missing := catalog.Rules(nil, token); len(missing) > 0 {
-				t.Fatalf("%s/%s: the catalog lacks %v", account.Name, token.Name, missing)
-			}
 			grants[account.Name+"/"+token.Name] = scopes.GrantOf(account, token, catalog)
 		}
 	}

@@ -148,7 +148,9 @@ func flawOf(decoded []byte) string {
 // runeFlaw says which character of a decoded segment is refused. What is not
 // UTF-8 it passes over.
 func runeFlaw(decoded []byte) string {
-	for _, r := range string(decoded) { // does not allocate
+	for len(decoded) > 0 {
+		r, size := utf8.DecodeRune(decoded)
+		decoded = decoded[size:]
 		switch {
 		case r == '\\' || r == ';':
 			return `the path has a "\" or ";"`
@@ -164,7 +166,9 @@ func runeFlaw(decoded []byte) string {
 // partsFlaw says why a segment is refused that is several once its encoded
 // slashes are decoded; "" if it is not.
 func partsFlaw(decoded []byte) string {
-	for part := range bytes.SplitSeq(decoded, []byte{'/'}) {
+	for more := true; more; {
+		var part []byte
+		part, decoded, more = bytes.Cut(decoded, []byte{'/'})
 		if len(part) == 0 {
 			return "the path would have an empty segment if its encoded slash were decoded"
 		}
