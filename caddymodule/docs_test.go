@@ -2,6 +2,7 @@ package caddymodule_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -87,67 +88,73 @@ func blocksOf(t *testing.T, path, text string) []block {
 	return blocks
 }
 
-// eachBlock runs a test for each block with one of the infos. It passes the text
-// of the "text error" block that follows too, "" if none does.
-func eachBlock(t *testing.T, infos []string, test func(t *testing.T, b block, message string)) {
+// example is a block that a test tries out.
+type example struct {
+	block
+	page    string
+	message string // the text of the "text error" block that follows; "" if none does
+}
+
+// examples returns the blocks of all pages that have one of the infos.
+func examples(t *testing.T, infos ...string) []example {
 	t.Helper()
+	var found []example
 	for _, p := range pages(t) {
 		for i, b := range p.blocks {
 			if !slices.Contains(infos, b.info) {
 				continue
 			}
-			message := ""
+			e := example{block: b, page: p.path}
 			if next := i + 1; next < len(p.blocks) && p.blocks[next].info == "text error" {
-				message = p.blocks[next].text
+				e.message = p.blocks[next].text
 			}
-			t.Run(filepath.Base(p.path), func(t *testing.T) {
-				t.Parallel()
-				t.Cleanup(func() {
-					if t.Failed() {
-						t.Logf("this is about %s:%d:\n%s", p.path, b.line, b.text)
-					}
-				})
-				test(t, b, message)
-			})
+			found = append(found, e)
 		}
 	}
+	return found
 }
+
+// place is where the example is, as editors know it.
+func (e *example) place() string { return fmt.Sprintf("%s:%d", e.page, e.line) }
 
 func TestDocsCaddyfiles(t *testing.T) {
 	t.Parallel()
-	eachBlock(t, []string{"caddyfile", "caddyfile site", "caddyfile refused"}, func(t *testing.T, b block, message string) {
-		input := b.text
-		if b.info == "caddyfile site" {
-			input = "example.com {\n\t" + strings.ReplaceAll(strings.TrimSuffix(input, "\n"), "\n", "\n\t") + "\n}\n"
-		}
-		got := adapted(t, input)
-		switch refused := !json.Valid([]byte(got)); {
-		case refused != (b.info == "caddyfile refused"):
-			t.Errorf("it adapts to\n%s", got)
-		case refused && message == "":
-			t.Error("no block \"text error\" follows")
-		case refused && !strings.Contains(got, strings.TrimSuffix(message, "\n")):
-			t.Errorf("got the error\n%s\nwant\n%s", got, message)
-		}
-	})
+	for _, e := range examples(t, "caddyfile", "caddyfile site", "caddyfile refused") {
+		t.Run(fmt.Sprintf("%s line %d", filepath.Base(e.page), e.line), func(t *testing.T) {
+			t.Parallel()
+			input := e.text
+			if e.info == "caddyfile site" {
+				input = "example.com {\n\t" + strings.ReplaceAll(strings.TrimSuffix(input, "\n"), "\n", "\n\t") + "\n}\n"
+			}
+			got := adapted(t, input)
+			switch refused := !json.Valid([]byte(got)); {
+			case refused != (e.info == "caddyfile refused"):
+				t.Errorf("%s adapts to\n%s", e.place(), got)
+			case refused && e.message == "":
+				t.Errorf("%s: no block \"text error\" follows", e.place())
+			case refused && !strings.Contains(got, strings.TrimSuffix(e.message, "\n")):
+				t.Errorf("%s: got the error\n%s\nwant\n%s", e.place(), got, e.message)
+			}
+		})
+	}
 }
 
 func TestDocsScopeFiles(t *testing.T) {
 	t.Parallel()
-	example := readFile(t, filepath.Join(docsFolder, "scopes.example.yaml"))
-	eachBlock(t, []string{"yaml scopes", "yaml scopes refused"}, func(t *testing.T, b block, message string) {
-		file, problem := readDocsScopes(completed(b.text, example))
+	whole := readFile(t, filepath.Join(docsFolder, "scopes.example.yaml"))
+	for _, e := range examples(t, "yaml scopes", "yaml scopes refused") {
+		file, problem := readDocsScopes(completed(e.text, whole))
 		switch {
-		case b.info == "yaml scopes refused":
-			if message == "" || problem == nil || problem.Error()+"\n" != message {
-				t.Errorf("got the error\n%v\nwant\n%s", problem, message)
+		case e.info == "yaml scopes refused":
+			if e.message == "" || problem == nil || problem.Error()+"\n" != e.message {
+				t.Errorf("%s: got the error\n%v\nwant\n%s", e.place(), problem, e.message)
 			}
 		case problem != nil:
-			t.Error(problem)
+			t.Errorf("%s: %v", e.place(), problem)
 		case len(file.Warnings) > 0:
-			t.Errorf("it has warnings: %v", file.Warnings)
+			t.Errorf("%s has warnings: %v", e.place(), file.Warnings)
 		}
-	})
+	}
 }
 
 // readDocsScopes reads a scope file and runs its tests, as "validate" does.
@@ -197,12 +204,11 @@ func section(file, key string) string {
 
 func TestDocsJSON(t *testing.T) {
 	t.Parallel()
-	eachBlock(t, []string{"json"}, func(t *testing.T, b block, _ string) {
-		var value any
-		if err := json.Unmarshal([]byte(b.text), &value); err != nil {
-			t.Error(err)
+	for _, e := range examples(t, "json") {
+		if !json.Valid([]byte(e.text)) {
+			t.Errorf("%s is no JSON:\n%s", e.place(), e.text)
 		}
-	})
+	}
 }
 
 func readFile(t *testing.T, name string) string {
