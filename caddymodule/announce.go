@@ -24,8 +24,10 @@ func (h *Handler) announce(r *http.Request, v *proxy.Verdict) {
 	if repl, ok := ctx.Value(caddy.ReplacerCtxKey).(*caddy.Replacer); ok {
 		repl.Map(func(key string) (any, bool) { return placeholder(v, key) })
 	}
-	if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
-		extra.Add(zap.Object("scopegate", (*loggedVerdict)(v)))
+	if h.logged {
+		if extra, ok := ctx.Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok {
+			extra.Add(zap.Object("scopegate", (*loggedVerdict)(v)))
+		}
 	}
 	if v.Decision.Allowed() || v.Preflight() {
 		return

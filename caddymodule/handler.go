@@ -49,6 +49,7 @@ type Handler struct {
 	gateway *proxy.Gateway
 	metrics *metrics
 	logger  *zap.Logger
+	logged  bool // the server that the handler belongs to may keep an access log
 }
 
 // CredentialPlace is a place where a credential may be.
@@ -83,8 +84,12 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := h.checkLogs(ctx); err != nil {
-		return err
+	server, known := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
+	h.logged = !known || server.Logs != nil
+	if known {
+		if err := h.checkLogs(ctx, server); err != nil {
+			return err
+		}
 	}
 	h.gateway = &proxy.Gateway{
 		Source:           app.(*App),

@@ -27,7 +27,7 @@ const (
 	errorLogger  = "http.log.error"
 )
 
-// checkLogs refuses a configuration that would write a credential to the access
+// checkLogs refuses a configuration that would write a credential to an access
 // log of the server that the handler belongs to, and warns about the error log.
 func (h *Handler) checkLogs(ctx caddy.Context) error {
 	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
@@ -40,72 +40,125 @@ func (h *Handler) checkLogs(ctx caddy.Context) error {
 		}
 		field := http.CanonicalHeaderKey(place.Name)
 		if server.Logs != nil {
-			name, err := leakingLog(ctx, field, accessLogNames(server.Logs))
+			loggers, err := accessLoggers(ctx, server.Logs)
 			if err != nil {
 				return err
 			}
-			if name != "" {
-				return fmt.Errorf("scopegate: the log %q would contain the credentials in the header %s, "+
-					"for Caddy redacts Authorization only; add to its log block:\n%s", name, field, filterBlock(field))
+			leaking, err := leakingLogs(ctx, field, loggers)
+			if err != nil {
+				return err
+			}
+			if len(leaking) > 0 {
+				return fmt.Errorf("scopegate: the credentials in the header %s would be written to %s, "+
+					"for Caddy redacts Authorization only; add to the block of each:\n%s", field, listLogs(leaking), filterBlock(field))
 			}
 		}
-		if name, err := leakingLog(ctx, field, []string{errorLogger}); err != nil || name != "" {
+		if leaking, err := leakingLogs(ctx, field, []string{errorLogger}); err != nil || len(leaking) > 0 {
 			h.logger.Warn("requests that fail are logged with the credentials in this header; "+
 				"add the filter to the global log block: { log { … } }",
-				zap.String("log", name), zap.String("header", field), zap.String("filter", filterBlock(field)), zap.Error(err))
+				zap.Strings("logs", leaking), zap.String("header", field), zap.String("filter", filterBlock(field)), zap.Error(err))
 		}
 	}
 	return nil
+}
+
+// listLogs names logs, and says where a Caddyfile has them: it numbers those of
+// sites.
+func listLogs(names []string) string {
+	listed := make([]string, len(names))
+	for i, name := range names {
+		listed[i] = fmt.Sprintf("the log %q", name)
+		if name == caddy.DefaultLoggerName {
+			listed[i] += " (the global option log { … }, which also gets requests for hosts that no site names)"
+		}
+	}
+	return strings.Join(listed, " and ")
 }
 
 func filterBlock(field string) string {
 	return "\tformat filter {\n\t\trequest>headers>" + field + " delete\n\t}"
 }
 
-// accessLogNames returns the names of the loggers that a server's access log
-// entries may go to.
-func accessLogNames(logs *caddyhttp.ServerLogConfig) []string {
-	var names []string
-	add := func(name string) {
-		full := accessLogger
-		if name != "" {
-			full += "." + name
-		}
-		if !slices.Contains(names, full) {
-			names = append(names, full)
-		}
-	}
+// accessLoggers returns the names of the loggers that a server's access log
+// entries may go to: those of its hosts, and those that no host of any server has,
+// for a route can choose one with log_name.
+func accessLoggers(ctx caddy.Context, logs *caddyhttp.ServerLogConfig) ([]string, error) {
+	var loggers []string
 	if !logs.SkipUnmappedHosts {
-		add(logs.DefaultLoggerName)
+		loggers = append(loggers, accessLoggerOf(logs.DefaultLoggerName))
 	}
-	for _, hostNames := range logs.LoggerNames {
-		for _, name := range hostNames {
-			add(name)
+	for _, names := range logs.LoggerNames {
+		for _, name := range names {
+			loggers = append(loggers, accessLoggerOf(name))
 		}
 	}
-	return names
+	ofHosts, err := hostLoggers(ctx)
+	if err != nil {
+		return nil, err
+	}
+	configured, err := configuredLogs(&ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, log := range configured {
+		for _, logger := range log.Include {
+			if strings.HasPrefix(logger, accessLogger+".") && !ofHosts[logger] {
+				loggers = append(loggers, logger)
+			}
+		}
+	}
+	return loggers, nil
 }
 
-// leakingLog returns the name of a configured log that takes entries of one of
-// the loggers and writes the value of a request header; "" if none does.
-func leakingLog(ctx caddy.Context, field string, loggers []string) (string, error) {
+func accessLoggerOf(name string) string {
+	if name == "" {
+		return accessLogger
+	}
+	return accessLogger + "." + name
+}
+
+// hostLoggers returns the names of the loggers that hosts of any server have.
+func hostLoggers(ctx caddy.Context) (map[string]bool, error) {
+	app, err := ctx.AppIfConfigured("http")
+	if err != nil {
+		return nil, fmt.Errorf("scopegate: looking for access logs: %w", err)
+	}
+	names := make(map[string]bool)
+	for _, server := range app.(*caddyhttp.App).Servers { //nolint:forcetypeassert // the only type under this name
+		if server.Logs == nil {
+			continue
+		}
+		for _, ofHost := range server.Logs.LoggerNames {
+			for _, name := range ofHost {
+				names[accessLoggerOf(name)] = true
+			}
+		}
+	}
+	return names, nil
+}
+
+// leakingLogs returns the names of the configured logs that take entries of one of
+// the loggers and write the value of a request header.
+func leakingLogs(ctx caddy.Context, field string, loggers []string) ([]string, error) {
 	logs, err := configuredLogs(&ctx)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
+	var leaking []string
 	for name, log := range logs {
 		if !slices.ContainsFunc(loggers, func(l string) bool { return takes(log, l) }) {
 			continue
 		}
 		leaks, err := writesHeader(log, field)
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		if leaks {
-			return name, nil
+			leaking = append(leaking, name)
 		}
 	}
-	return "", nil
+	slices.Sort(leaking)
+	return leaking, nil
 }
 
 // takes reports whether a log accepts the entries of a logger, by the longest of
