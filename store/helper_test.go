@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"encoding/binary"
 	"io"
 	"log/slog"
 	"math/rand/v2"
@@ -11,7 +12,6 @@ import (
 	"sync"
 	"testing"
 	"time"
-
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -120,9 +120,11 @@ func checkRecords(tb testing.TB, snapshot *Snapshot, r reader) {
 
 func entriesOf(s *Snapshot) int {
 	n := 0
-	for _, shard := range s.shards {
-		if shard != nil {
-			n += len(shard.entries)
+	for i := range s.shards {
+		for j := range s.shards[i].table {
+			if s.shards[i].table[j].state != scopes.Unknown {
+				n++
+			}
 		}
 	}
 	return n
@@ -252,7 +254,11 @@ func (l *lines) logger() *slog.Logger { return slog.New(slog.NewTextHandler(l, n
 // seeded is a deterministic source of what should be random.
 type seeded struct{ *rand.ChaCha8 }
 
-func newSeeded(seed byte) io.Reader { return seeded{rand.NewChaCha8([32]byte{seed})} }
+func newSeededBy(seed uint64) io.Reader {
+	var key [32]byte
+	binary.LittleEndian.PutUint64(key[:], seed)
+	return seeded{rand.NewChaCha8(key)}
+}
 
 var (
 	_ io.Writer = (*lines)(nil)

@@ -5,50 +5,51 @@ import (
 	"errors"
 	"math"
 	"net/netip"
+	"slices"
 
 	"github.com/scopegate/scopegate/scopes"
 )
 
 // The index is cut into shards by the first bits of the digest. A change copies
-// the shards that it touches, about 1/1024 of the index each, and nothing else.
+// the shards that it touches, a 256th of the index each, and nothing else. With
+// more of them a change would cost less, but a lookup would more often have to
+// wait for the shard itself to come from memory.
 const (
-	shardBits  = 10
+	shardBits  = 8
 	shardCount = 1 << shardBits
 )
 
-// A slot holds one more than the position of an entry, and above it some further
-// bits of the entry's digest, so that looking for a digest that is not there
-// hardly ever reads an entry. An empty slot is 0.
-const (
-	positionBits = 20
-	positionMask = 1<<positionBits - 1
-	maxEntries   = positionMask // of a shard
-)
+// errIndexFull: a shard has more than fits, which is more credentials than memory
+// holds, or a token has more rules than an entry can count.
+var errIndexFull = errors.New("store: the index is full")
 
-// errShardFull: more credentials than a billion, or chosen so that all fall into
-// one shard, which costs 1000 hashes for each.
-var errShardFull = errors.New("store: the index is full")
-
-// shard is an immutable part of the index: a table of slots, open-addressed, over
-// entries without pointers, so that the garbage collector has nothing to follow.
+// shard is an immutable part of the index: a hash table of entries without
+// pointers, so that the garbage collector has nothing to follow.
+//
+// The entries stand in the order of their keys, each in its slot or as near behind
+// it as there was room. So whoever looks for a digest begins at its slot and is
+// done as soon as he finds it, an empty slot, or a key that would stand behind it:
+// after two or three entries that lie one after the other, whether it is there or
+// not. The last slot is always empty.
 type shard struct {
-	slots   []uint32
-	entries []entry
-	text    string        // of all entries: id, name and version of each, one after the other
-	rules   []scopes.Rule // of all entries
-	extras  []extra       // of the few entries that need one
+	table  []entry
+	slots  int    // of the table, but for what the last ones push behind it
+	text   string // of all entries: id, name and version of each, one after the other
+	rules  []scopes.Rule
+	extras []extra // of the few entries that need one
 }
 
-// entry is one credential: 64 bytes, one cache line.
+// entry is one credential: 64 bytes, one cache line. An empty slot has state Unknown.
 type entry struct {
 	digest  scopes.Digest
 	expires int64  // of the token, Unix seconds; 0 for never
 	text    uint32 // where its id stands in the shard's text
 	rules   uint32 // where its rules stand in the shard's
-	account uint32 // position in the snapshot's accounts
+	account uint32 // where the account's name stands in the snapshot's
 	extra   uint32 // position in the shard's extras, plus 1; 0 for none
 
 	ruleCount     uint16
+	accountLength uint8
 	nameLength    uint8
 	versionLength uint8
 	state         scopes.State
@@ -61,38 +62,34 @@ type extra struct {
 	ends    int64 // of the credential, Unix seconds; 0 for never
 }
 
+// slotsPerEntry is ten times how many slots there are for each entry. With fewer,
+// entries stand farther from their slots; more cost memory.
+const slotsPerEntry = 14
+
 func shardOf(d *scopes.Digest) int { return int(binary.BigEndian.Uint16(d[:]) >> (16 - shardBits)) }
 
-// tagOf returns the bits of the digest that a slot keeps, in their place. They are
-// others than those that choose the shard and the slot.
-func tagOf(d *scopes.Digest) uint32 { return binary.LittleEndian.Uint32(d[8:]) &^ positionMask }
+// keyOf returns what orders the entries of a shard. It has no bits in common with
+// what chooses the shard.
+func keyOf(d *scopes.Digest) uint32 { return binary.LittleEndian.Uint32(d[4:]) }
 
-// slotOf returns where the search for a digest begins in a table of n slots.
-func slotOf(d *scopes.Digest, n int) int {
-	return int(uint64(binary.LittleEndian.Uint32(d[4:])) * uint64(n) >> 32) //nolint:gosec // less than n
-}
+// slotOf returns the slot of a key in a table of n. Slots are in the keys' order.
+func slotOf(key uint32, n int) int { return int(uint64(key) * uint64(n) >> 32) } //nolint:gosec // less than n
 
-// find returns the entry of a digest, or nil. At least half of the slots are
-// empty, so a search, in vain or not, ends after two or three.
+// find returns the entry of a digest, or nil.
 func (s *shard) find(d *scopes.Digest) *entry {
-	if s == nil {
-		return nil
-	}
-	tag := tagOf(d)
-	for i := slotOf(d, len(s.slots)); ; i++ {
-		if i == len(s.slots) {
-			i = 0
-		}
-		slot := s.slots[i]
-		if slot == 0 {
+	key := keyOf(d)
+	for i := slotOf(key, s.slots); i < len(s.table); i++ {
+		e := &s.table[i]
+		switch {
+		case e.state == scopes.Unknown:
+			return nil
+		case e.digest == *d:
+			return e
+		case keyOf(&e.digest) > key:
 			return nil
 		}
-		if slot&^positionMask == tag {
-			if e := &s.entries[slot&positionMask-1]; e.digest == *d {
-				return e
-			}
-		}
 	}
+	return nil
 }
 
 // grant returns what the entry's credential may do, but for the account. What it
@@ -128,9 +125,9 @@ type shardBuilder struct {
 }
 
 func (b *shardBuilder) add(x *indexed) error {
-	if len(b.entries) == maxEntries || len(x.rules) > math.MaxUint16 ||
+	if len(b.entries) == math.MaxInt32 || len(x.rules) > math.MaxUint16 ||
 		len(b.text) > math.MaxUint32-idBytes-2*maxTextBytes || len(b.rules) > math.MaxUint32-math.MaxUint16 {
-		return errShardFull
+		return errIndexFull
 	}
 	e := x.entry
 	e.text, e.rules = uint32(len(b.text)), uint32(len(b.rules))               //nolint:gosec // checked above
@@ -147,41 +144,34 @@ func (b *shardBuilder) add(x *indexed) error {
 }
 
 // copy takes over an entry of another shard.
-func (b *shardBuilder) copy(s *shard, e *entry) error {
-	g := s.grant(e)
-	x := indexed{
-		entry: *e, rules: g.Rules,
-		id: []byte(g.ID), name: []byte(g.Name), version: []byte(g.Version),
-	}
-	x.entry.extra = 0
+func (b *shardBuilder) copy(s *shard, e *entry) {
+	moved := *e
+	moved.text, moved.rules = uint32(len(b.text)), uint32(len(b.rules)) //nolint:gosec // it comes from a shard, where it had room
+	b.text = append(b.text, s.text[e.text:e.text+uint32(idBytes)+uint32(e.nameLength)+uint32(e.versionLength)]...)
+	b.rules = append(b.rules, s.rules[e.rules:e.rules+uint32(e.ruleCount)]...)
 	if e.extra != 0 {
-		x.extra = s.extras[e.extra-1]
+		b.extras = append(b.extras, s.extras[e.extra-1])
+		moved.extra = uint32(len(b.extras)) //nolint:gosec // at most as many as entries
 	}
-	return b.add(&x)
+	b.entries = append(b.entries, moved)
 }
 
-// build returns the shard, in slices of exactly the size that they need; nil for
-// an empty one.
-func (b *shardBuilder) build() *shard {
-	if len(b.entries) == 0 {
-		return nil
+// build returns the shard, in slices of exactly the size that they need.
+func (b *shardBuilder) build() shard {
+	s := shard{slots: len(b.entries) * slotsPerEntry / 10, text: string(b.text), rules: exact(b.rules), extras: exact(b.extras)}
+	order := make([]uint64, len(b.entries)) // the key, then the position
+	for i := range b.entries {
+		order[i] = uint64(keyOf(&b.entries[i].digest))<<32 | uint64(i) //nolint:gosec // not negative
 	}
-	s := &shard{
-		slots:   make([]uint32, 2*len(b.entries)),
-		entries: exact(b.entries),
-		text:    string(b.text),
-		rules:   exact(b.rules),
-		extras:  exact(b.extras),
+	slices.Sort(order)
+	end := 0 // of the table so far
+	for i, o := range order {
+		end = max(end, slotOf(uint32(o>>32), s.slots)) + 1
+		order[i] = uint64(end-1)<<32 | o&math.MaxUint32 //nolint:gosec // not negative
 	}
-	for i := range s.entries {
-		d := &s.entries[i].digest
-		at := slotOf(d, len(s.slots))
-		for s.slots[at] != 0 {
-			if at++; at == len(s.slots) {
-				at = 0
-			}
-		}
-		s.slots[at] = tagOf(d) | uint32(i+1) //nolint:gosec // at most maxEntries
+	s.table = make([]entry, max(end, s.slots)+1)
+	for _, o := range order {
+		s.table[o>>32] = b.entries[o&math.MaxUint32]
 	}
 	return s
 }
@@ -195,24 +185,21 @@ func exact[T any](s []T) []T {
 }
 
 // with returns a copy of the shard without some digests and with some more entries.
-func (s *shard) with(without map[scopes.Digest]bool, more []indexed) (*shard, error) {
-	var b shardBuilder
-	if s != nil {
-		b.entries = make([]entry, 0, len(s.entries)+len(more))
-		b.text = make([]byte, 0, len(s.text))
-		b.rules = make([]scopes.Rule, 0, len(s.rules))
-		for i := range s.entries {
-			if without[s.entries[i].digest] {
-				continue
-			}
-			if err := b.copy(s, &s.entries[i]); err != nil {
-				return nil, err
-			}
+func (s *shard) with(without map[scopes.Digest]bool, more []indexed) (shard, error) {
+	b := shardBuilder{
+		entries: make([]entry, 0, len(s.table)+len(more)),
+		text:    make([]byte, 0, len(s.text)),
+		rules:   make([]scopes.Rule, 0, len(s.rules)),
+	}
+	for i := range s.table {
+		if e := &s.table[i]; e.state == scopes.Unknown || without[e.digest] {
+			continue
 		}
+		b.copy(s, &s.table[i])
 	}
 	for i := range more {
 		if err := b.add(&more[i]); err != nil {
-			return nil, err
+			return shard{}, err
 		}
 	}
 	return b.build(), nil

@@ -100,7 +100,7 @@ func (s *Store) Status() (Status, error) {
 		return status, errors.Join(err, s.failed())
 	}
 	status.Revision, status.Tokens = snapshot.revision, snapshot.counts
-	status.APIs, status.Accounts = snapshot.catalog.Len(), len(snapshot.accounts)
+	status.APIs, status.Accounts = snapshot.catalog.Len(), snapshot.accounts.count
 	return status, nil
 }
 

@@ -9,14 +9,14 @@ import (
 type loader struct {
 	compiler compiler
 	snapshot *Snapshot
-	accounts map[string]uint32 // name to position in the snapshot's
+	accounts map[string]uint32 // where each name stands in the snapshot's
 	builders []shardBuilder
 	items    []indexed
 	log      *slog.Logger
 }
 
 // load reads the whole store. A record that cannot be read is logged and left
-// out: its token is refused. The map has the positions of the accounts.
+// out: its token is refused. The map tells where each account's name stands in the snapshot's.
 func (s *Store) load(r reader) (*Snapshot, map[string]uint32, error) {
 	catalog, err := r.catalog()
 	if err != nil {
@@ -29,13 +29,13 @@ func (s *Store) load(r reader) (*Snapshot, map[string]uint32, error) {
 		builders: make([]shardBuilder, shardCount),
 		log:      s.log,
 	}
-	if err := r.bucket(bucketAccounts).ForEach(l.loadAccount); err != nil {
+	if err := l.loadAccounts(r); err != nil {
 		return nil, nil, err
 	}
 	if err := r.bucket(bucketTokens).ForEach(l.loadToken); err != nil {
 		return nil, nil, err
 	}
-	l.snapshot.shards = make([]*shard, shardCount)
+	l.snapshot.shards = make([]shard, shardCount)
 	for i := range l.builders {
 		l.snapshot.shards[i] = l.builders[i].build()
 		l.builders[i] = shardBuilder{} // so that it can be collected
@@ -46,21 +46,19 @@ func (s *Store) load(r reader) (*Snapshot, map[string]uint32, error) {
 	return l.snapshot, l.accounts, nil
 }
 
-func (l *loader) loadAccount(name, value []byte) error {
-	a, err := decodeAccount(name, value)
-	if err != nil {
-		l.skip("account", name, err)
+func (l *loader) loadAccounts(r reader) error {
+	var all []*account
+	err := r.bucket(bucketAccounts).ForEach(func(name, value []byte) error {
+		a, err := decodeAccount(name, value)
+		if err != nil {
+			l.skip("account", name, err)
+			return nil
+		}
+		all = append(all, a)
 		return nil
-	}
-	l.addAccount(a.name, a.ids)
-	return nil
-}
-
-func (l *loader) addAccount(name string, ids []string) uint32 {
-	at := uint32(len(l.snapshot.accounts)) //nolint:gosec // as many as fit into memory
-	l.snapshot.accounts = append(l.snapshot.accounts, indexedAccount{name: name, ids: ids})
-	l.accounts[name] = at
-	return at
+	})
+	l.snapshot.accounts = l.snapshot.accounts.with(l.accounts, all)
+	return err
 }
 
 func (l *loader) loadToken(id, value []byte) error {
@@ -77,12 +75,13 @@ func (l *loader) loadToken(id, value []byte) error {
 	if len(l.items) == 0 {
 		return nil
 	}
-	account, ok := l.accounts[string(h.account)]
+	at, ok := l.accounts[string(h.account)]
 	if !ok { // its record is damaged: the account's other names are not known, and do not count
-		account = l.addAccount(string(h.account), nil)
+		l.snapshot.accounts = l.snapshot.accounts.with(l.accounts, []*account{{name: string(h.account)}})
+		at = l.accounts[string(h.account)]
 	}
 	for i := range l.items {
-		l.items[i].account = account
+		l.items[i].account, l.items[i].accountLength = at, uint8(len(h.account)) //nolint:gosec // checked in decodeHead
 		if err := l.builders[shardOf(&l.items[i].digest)].add(&l.items[i]); err != nil {
 			return err
 		}

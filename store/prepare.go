@@ -11,7 +11,7 @@ import (
 // published is what readers see of a change, once it is committed.
 type published struct {
 	snapshot *Snapshot
-	accounts map[string]uint32 // name to position in the snapshot's
+	accounts map[string]uint32 // where each name stands in the snapshot's
 }
 
 // prepare writes what the change has collected, builds what is to be published,
@@ -94,15 +94,15 @@ func (c *change) publication() (*published, error) {
 		return &published{snapshot, accounts}, err
 	}
 	p := &published{snapshot: c.store.snapshot.Load(), accounts: c.store.accounts}
-	indexed, known := c.indexAccounts(p)
-	without, more, err := c.indexTokens(known)
+	names := c.indexAccounts(p)
+	without, more, err := c.indexTokens(p.accounts)
 	if err != nil {
 		return nil, err
 	}
 	if p.snapshot, err = p.snapshot.with(without, more); err != nil {
 		return nil, err
 	}
-	p.snapshot.accounts, p.accounts = indexed, known
+	p.snapshot.accounts = names
 	for _, t := range c.tokens {
 		if t.old != nil {
 			p.snapshot.counts.add(t.old.flags(), -1)
@@ -112,26 +112,21 @@ func (c *change) publication() (*published, error) {
 	return p, nil
 }
 
-// indexAccounts returns the accounts for the next snapshot. They are copied only
-// where the change touches what the snapshot has of one.
-func (c *change) indexAccounts(p *published) ([]indexedAccount, map[string]uint32) {
-	list, known := p.snapshot.accounts, p.accounts
-	copied := false
+// indexAccounts returns the accounts for the next snapshot, and sets p.accounts
+// where there are new ones.
+func (c *change) indexAccounts(p *published) accountNames {
+	names := p.snapshot.accounts
+	var changed []*account
 	for _, name := range sortedKeys(c.accounts) {
-		at, ok := known[name]
-		if ok && slices.Equal(list[at].ids, c.accounts[name].ids) {
-			continue
+		if at, ok := p.accounts[name]; !ok || !slices.Equal(names.ids[at], c.accounts[name].ids) {
+			changed = append(changed, c.accounts[name])
 		}
-		if !copied {
-			list, known, copied = slices.Clone(list), maps.Clone(known), true
-		}
-		if !ok {
-			at = uint32(len(list)) //nolint:gosec // as many as fit into memory
-			list, known[name] = append(list, indexedAccount{name: name}), at
-		}
-		list[at].ids = slices.Clone(c.accounts[name].ids)
 	}
-	return list, known
+	if len(changed) == 0 {
+		return names
+	}
+	p.accounts = maps.Clone(p.accounts)
+	return names.with(p.accounts, changed)
 }
 
 // indexTokens returns what the change takes out of the index, and what it adds.
@@ -152,7 +147,7 @@ func (c *change) indexTokens(accounts map[string]uint32) (without map[scopes.Dig
 			return nil, nil, err
 		}
 		for i := range items {
-			items[i].account = accounts[t.now.account]
+			items[i].account, items[i].accountLength = accounts[t.now.account], uint8(len(t.now.account)) //nolint:gosec // checked in decodeHead
 		}
 		more = append(more, items...)
 	}

@@ -15,7 +15,7 @@ const tokenVersion = 1
 
 const (
 	maxCredentials = 2   // of a token: the second while one is being rotated
-	maxTextBytes   = 255 // of a token's name and of its version; the index counts on it
+	maxTextBytes   = 255 // of the names of an account and a token, and of a version; the index counts on it
 )
 
 // Flags of a record.
@@ -239,7 +239,7 @@ func decodeHead(id, value []byte) (h head, rest decoder, err error) {
 	}
 	h.sources, h.scopes = d.block(), d.block()
 	if d.bad || h.flags&^flagsKnown != 0 || h.access > scopes.ReadWrite || len(id) != idBytes ||
-		len(h.name) > maxTextBytes || len(h.version) > maxTextBytes {
+		len(h.account) > maxTextBytes || len(h.name) > maxTextBytes || len(h.version) > maxTextBytes {
 		return head{}, decoder{}, errFields
 	}
 	return h, d, nil

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"maps"
 	"slices"
 	"time"
 
@@ -13,14 +14,41 @@ type Snapshot struct {
 	catalog  *scopes.Catalog
 	revision uint64
 	counts   Counts
-	accounts []indexedAccount
-	shards   []*shard // shardCount; nil where a shard is empty
+	shards   []shard // shardCount
+	accounts accountNames
 	now      func() time.Time
 }
 
-type indexedAccount struct {
-	name string
-	ids  []string
+// accountNames are what grants have of accounts. It has no pointer for each of
+// them either, and no memory to wait for but where an account has other names.
+type accountNames struct {
+	text  string              // the names, one after the other
+	ids   map[uint32][]string // by where the name stands: the other names of accounts that have some
+	count int
+}
+
+// with returns the names with some more accounts, or with other ids of known ones,
+// and adds to known where their names stand.
+func (a accountNames) with(known map[string]uint32, more []*account) accountNames {
+	text := []byte(a.text)
+	a.ids = maps.Clone(a.ids)
+	for _, account := range more {
+		at, ok := known[account.name]
+		if !ok {
+			at = uint32(len(text)) //nolint:gosec // 4 GiB of names do not fit into memory
+			text = append(text, account.name...)
+			known[account.name] = at
+			a.count++
+		}
+		if delete(a.ids, at); len(account.ids) > 0 {
+			if a.ids == nil {
+				a.ids = make(map[uint32][]string)
+			}
+			a.ids[at] = slices.Clone(account.ids)
+		}
+	}
+	a.text = string(text)
+	return a
 }
 
 // Catalog returns the compiled APIs. The grants are compiled against it.
@@ -35,14 +63,16 @@ func (s *Snapshot) Counts() Counts { return s.counts }
 // Grant returns what the credential with the given digest may do; the zero Grant
 // for one that no token has, or has no longer. It does not allocate.
 func (s *Snapshot) Grant(d scopes.Digest) scopes.Grant {
-	shard := s.shards[shardOf(&d)]
+	shard := &s.shards[shardOf(&d)]
 	e := shard.find(&d)
 	if e == nil {
 		return scopes.Grant{}
 	}
 	g := shard.grant(e)
-	account := &s.accounts[e.account]
-	g.Account, g.AccountIDs = account.name, account.ids
+	g.Account = s.accounts.text[e.account : e.account+uint32(e.accountLength)]
+	if len(s.accounts.ids) > 0 {
+		g.AccountIDs = s.accounts.ids[e.account]
+	}
 	if e.extra != 0 {
 		x := &shard.extras[e.extra-1]
 		if x.ends != 0 && s.now().Unix() >= x.ends {
@@ -56,7 +86,7 @@ func (s *Snapshot) Grant(d scopes.Digest) scopes.Grant {
 // tokenOf returns the id of the token that has a credential, whether it is still
 // accepted or not, and "" if no token has it.
 func (s *Snapshot) tokenOf(d scopes.Digest) string {
-	shard := s.shards[shardOf(&d)]
+	shard := &s.shards[shardOf(&d)]
 	if e := shard.find(&d); e != nil {
 		return shard.grant(e).ID
 	}

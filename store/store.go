@@ -47,7 +47,7 @@ type Store struct {
 	// the fields below.
 	writer   chan struct{}
 	revision uint64            // the highest that was ever used
-	accounts map[string]uint32 // name to position in the snapshot's
+	accounts map[string]uint32 // where each name stands in the snapshot's
 	journal  *revocationLog    // nil if the store is read-only
 	broken   error             // why no further change can be made until the store is opened again
 	closed   bool

@@ -1,0 +1,182 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/binary"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// sizes are the numbers of tokens that the index is measured at.
+var sizes = []struct {
+	name   string
+	tokens int
+}{{"1k", 1_000}, {"100k", 100_000}, {"1M", 1_000_000}}
+
+// openEstate opens a store of n tokens that is not to be changed.
+func openEstate(b *testing.B, n int) *Store {
+	b.Helper()
+	s, err := Open(estatePath(b, n), testOptions())
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			b.Error(err)
+		}
+	})
+	return s
+}
+
+// drawn returns credentials at random: of tokens that exist, or of none.
+func drawn(n int, hit bool) []string {
+	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same each time
+	credentials := make([]string, 1<<16)
+	for i := range credentials {
+		at := random.IntN(n)
+		if !hit {
+			at += n
+		}
+		credentials[i] = estateCredential(at)
+	}
+	return credentials
+}
+
+// BenchmarkGrant measures the way from a credential to its grant: one SHA-256, the
+// lookup, and a look at the rules. The index is to cost no more than the read of
+// one random cache line, which BenchmarkGrant/floor measures with the SHA-256.
+func BenchmarkGrant(b *testing.B) {
+	for _, size := range sizes {
+		for _, hit := range []bool{true, false} {
+			kind := "miss"
+			if hit {
+				kind = "hit"
+			}
+			b.Run(kind+"/"+size.name, func(b *testing.B) {
+				snapshot := openEstate(b, size.tokens).Snapshot()
+				credentials := drawn(size.tokens, hit)
+				b.ReportAllocs()
+				i, found := 0, 0
+				for b.Loop() {
+					grant := snapshot.Grant(scopes.DigestOf(credentials[i&(len(credentials)-1)]))
+					found += len(grant.Rules)
+					i++
+				}
+				if (found > 0) != hit {
+					b.Fatalf("found %d rules", found)
+				}
+			})
+		}
+		b.Run("floor/"+size.name, func(b *testing.B) {
+			lines := make([][64]byte, size.tokens)
+			for i := range lines {
+				lines[i][0] = byte(i)
+			}
+			credentials := drawn(size.tokens, true)
+			b.ReportAllocs()
+			i, sum := 0, 0
+			for b.Loop() {
+				digest := scopes.DigestOf(credentials[i&(len(credentials)-1)])
+				sum += int(lines[binary.LittleEndian.Uint64(digest[:])%uint64(len(lines))][0])
+				i++
+			}
+			runtime.KeepAlive(sum)
+		})
+	}
+}
+
+// BenchmarkSHA256 measures the hash alone, of a credential's 53 bytes.
+func BenchmarkSHA256(b *testing.B) {
+	credential := []byte(estateCredential(1))
+	b.ReportAllocs()
+	for b.Loop() {
+		_ = sha256.Sum256(credential)
+	}
+}
+
+// BenchmarkOpen1M measures a boot with the file in the page cache, and the memory
+// that an open store keeps, everything counted.
+func BenchmarkOpen1M(b *testing.B) {
+	path := estatePath(b, 1_000_000)
+	b.ReportAllocs()
+	var perToken float64
+	for b.Loop() {
+		b.StopTimer()
+		before := heap()
+		b.StartTimer()
+		s, err := Open(path, testOptions())
+		b.StopTimer()
+		if err != nil {
+			b.Fatal(err)
+		}
+		perToken = float64(heap()-before) / 1_000_000
+		if err := s.Close(); err != nil {
+			b.Fatal(err)
+		}
+		b.StartTimer()
+	}
+	b.ReportMetric(perToken, "B/token")
+}
+
+// heap returns the bytes that are in use after everything else was collected.
+func heap() int64 {
+	runtime.GC()
+	runtime.GC()
+	var stats runtime.MemStats
+	runtime.ReadMemStats(&stats)
+	return int64(stats.HeapAlloc) //nolint:gosec // less than 8 EiB
+}
+
+// BenchmarkChange1M measures a change among a million tokens, from the call to the
+// published snapshot: with fsync, and what of it is not fsync.
+func BenchmarkChange1M(b *testing.B) {
+	const tokens = 1_000_000
+	path := copyEstate(b, tokens)
+	for _, sync := range []bool{true, false} {
+		b.Run(fmt.Sprintf("fsync=%t", sync), func(b *testing.B) {
+			s, err := Open(path, testOptions())
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = s.Close() }()
+			s.db.NoSync = !sync
+			random := rand.New(rand.NewPCG(3, 4)) //nolint:gosec // the same each time
+			var took []time.Duration
+			for b.Loop() {
+				ref := estateRecord(random.IntN(tokens)).ref()
+				start := time.Now()
+				if _, err := s.Deactivate(context.Background(), "bench", ref); err != nil {
+					b.Fatal(err)
+				}
+				took = append(took, time.Since(start))
+			}
+			slices.Sort(took)
+			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+		})
+	}
+}
+
+func copyEstate(b *testing.B, n int) string {
+	b.Helper()
+	from, to := estatePath(b, n), filepath.Join(b.TempDir(), "copy.db")
+	for _, suffix := range []string{"", logSuffix} {
+		data, err := os.ReadFile(from + suffix)
+		if err != nil {
+			b.Fatal(err)
+		}
+		if err := os.WriteFile(to+suffix, data, fileMode); err != nil {
+			b.Fatal(err)
+		}
+	}
+	return to
+}
