@@ -60,22 +60,21 @@ func (t *shownToken) stateText() string {
 	return t.State
 }
 
-// mayText returns in short what a token may do: its legacy access, or the APIs of
-// its scopes.
+// mayText returns in short what a token may do: its legacy access, or its first
+// scopes.
 func (t *shownToken) mayText() string {
 	if t.Access != "" {
 		return t.Access
 	}
-	apis := make([]string, 0, len(t.Scopes))
-	for i := range t.Scopes {
-		s := &t.Scopes[i]
-		apis = append(apis, s.API+":"+strings.Join(s.Versions, "+")+":"+strings.Join(s.Methods, "+"))
+	const most = 2
+	var parts []string
+	for i := range t.Scopes[:min(len(t.Scopes), most)] {
+		parts = append(parts, t.Scopes[i].text())
 	}
-	const most = 3
-	if len(apis) > most {
-		return strings.Join(apis[:most-1], " ") + fmt.Sprintf(" and %d more", len(apis)-most+1)
+	if more := len(t.Scopes) - len(parts); more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more", more))
 	}
-	return strings.Join(apis, " ")
+	return strings.Join(parts, " ")
 }
 
 // credentialText returns the ends of a token's credentials.
