@@ -194,7 +194,7 @@ func (e *evaluation) fromSource() bool {
 // too; the reason for it comes last, in scopes.
 func (e *evaluation) operation() Reason {
 	e.method = MethodOf(e.request.Method)
-	s := search{host: splitHost(e.request.Host), method: e.method}
+	s := search{host: splitHost(e.request.Host), method: e.method, escaped: e.target.escaped}
 	s.find(e.view.router, e.target.path[1:])
 	e.leaf, e.methodOnly = s.found, false
 	if e.leaf == nil {
@@ -271,7 +271,7 @@ func (v *View) MethodsAt(host, rawTarget string) Methods {
 	}
 	var methods Methods
 	for one := Methods(1); one != 0; one <<= 1 {
-		s := search{host: splitHost(host), method: one}
+		s := search{host: splitHost(host), method: one, escaped: t.escaped}
 		if AllMethods.Has(one) && s.find(v.router, t.path[1:]) {
 			methods |= one
 		}

@@ -130,16 +130,17 @@ func (l *leaf) serves(h host) bool {
 
 // search is one lookup: what is looked for, and the best that was found.
 type search struct {
-	host   host
-	method Methods
-	found  *leaf // the most specific that matches host, path and method
-	near   *leaf // the most specific that matches host and path
+	host    host
+	method  Methods
+	escaped bool  // some segment of the path is percent-encoded
+	found   *leaf // the most specific that matches host, path and method
+	near    *leaf // the most specific that matches host and path
 }
 
 // find walks the trie along path, which starts after a slash, in the order of
 // precedence, and reports whether it found a leaf that matches wholly.
 func (s *search) find(n *node, path string) bool {
-	segment, rest, more := strings.Cut(path, "/")
+	segment, rest, more := cutSegment(path)
 	switch {
 	case segment == "" && !more: // a trailing slash
 		if s.choose(n.slashEnds) {
@@ -165,7 +166,7 @@ func (s *search) findLiteral(n *node, segment, rest string, more bool) bool {
 	if n.literals == nil && n.folded == nil {
 		return false
 	}
-	if strings.IndexByte(segment, '%') < 0 {
+	if !s.escaped || strings.IndexByte(segment, '%') < 0 {
 		if child := n.literals[segment]; child != nil && s.descend(child, rest, more) {
 			return true
 		}

@@ -12,6 +12,7 @@ import (
 type target struct {
 	path    string // raw, as it goes upstream
 	query   string // raw, after the "?"
+	escaped bool   // some segment is percent-encoded
 	slashes bool   // some segment holds an encoded slash
 }
 
@@ -29,46 +30,62 @@ func parseTarget(raw string, slashesAllowed bool) (target, string) {
 			return t, "the query has a space, a control character or #"
 		}
 	}
-	for rest, more := path[1:], true; more; {
-		var segment string
-		segment, rest, more = strings.Cut(rest, "/")
-		if segment == "" && more {
-			return t, "the path has an empty segment"
+	return t, t.checkPath(slashesAllowed)
+}
+
+// checkPath goes through the path once, segment by segment.
+func (t *target) checkPath(slashesAllowed bool) (flaw string) {
+	start, escaped := 1, false
+	for i := 1; i <= len(t.path); i++ {
+		if i < len(t.path) {
+			switch pathClasses[t.path[i]] {
+			case plainByte:
+				continue
+			case percentByte:
+				escaped = true
+				continue
+			case refusedByte:
+				return rawFlaw(t.path[i])
+			}
 		}
-		slash, flaw := checkSegment(segment, slashesAllowed)
+		segment := t.path[start:i]
+		switch {
+		case escaped:
+			var slash bool
+			slash, flaw = checkEscaped(segment, slashesAllowed)
+			t.slashes = t.slashes || slash
+		case segment == "" && i < len(t.path):
+			flaw = "the path has an empty segment"
+		default:
+			flaw = dotFlaw(segment)
+		}
 		if flaw != "" {
-			return t, flaw
+			return flaw
 		}
-		t.slashes = t.slashes || slash
+		t.escaped = t.escaped || escaped
+		start, escaped = i+1, false
 	}
-	return t, ""
+	return ""
 }
 
-// pathBytes are the bytes that may stand for themselves in a segment: those of
-// RFC 3986, section 3.3, without ";", and "[" and "]", which Go passes on as they
-// are. The percent sign is looked at apart.
-var pathBytes = func() (ok [256]bool) {
-	for c := range 256 {
-		ok[c] = isAlphanumeric(byte(c)) || c < utf8.RuneSelf && strings.IndexByte("-._~!$&'()*+,=:@[]", byte(c)) >= 0
+// What a byte is to a raw path. Plain are those of RFC 3986, section 3.3, without
+// ";", and "[" and "]", which Go passes on as they are.
+const (
+	refusedByte = iota
+	plainByte
+	percentByte
+	slashByte
+)
+
+var pathClasses = func() (classes [256]uint8) {
+	for c := range utf8.RuneSelf {
+		if isAlphanumeric(byte(c)) || strings.IndexByte("-._~!$&'()*+,=:@[]", byte(c)) >= 0 {
+			classes[c] = plainByte
+		}
 	}
-	return ok
+	classes['%'], classes['/'] = percentByte, slashByte
+	return classes
 }()
-
-// checkSegment checks one raw segment and reports whether it holds an encoded slash.
-func checkSegment(segment string, slashesAllowed bool) (slash bool, flaw string) {
-	escaped := false
-	for i := range len(segment) {
-		if c := segment[i]; c == '%' {
-			escaped = true
-		} else if !pathBytes[c] {
-			return false, rawFlaw(c)
-		}
-	}
-	if !escaped {
-		return false, dotFlaw(segment)
-	}
-	return checkEscaped(segment, slashesAllowed)
-}
 
 // checkEscaped checks a segment with percent-escapes: each by itself, then the
 // segment decoded once, then what would come of decoding it more often.
@@ -276,12 +293,19 @@ func decodesTo(segment, text string) bool {
 	return text == ""
 }
 
+// cutSegment cuts a path, which starts after a slash, at the next one.
+func cutSegment(path string) (segment, rest string, more bool) {
+	if i := strings.IndexByte(path, '/'); i >= 0 {
+		return path[:i], path[i+1:], true
+	}
+	return path, "", false
+}
+
 // segment returns the raw segment at a position of the path, counted from 0.
 func (t *target) segment(position int) string {
-	rest := t.path[1:]
+	segment, rest, _ := cutSegment(t.path[1:])
 	for range position {
-		_, rest, _ = strings.Cut(rest, "/")
+		segment, rest, _ = cutSegment(rest)
 	}
-	segment, _, _ := strings.Cut(rest, "/")
 	return segment
 }
