@@ -4,12 +4,14 @@ import (
 	"bufio"
 	"crypto/sha256"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -79,10 +81,19 @@ func tryToAsk(t *testing.T, method, url, secret string, lines ...string) (reply,
 	}
 	for _, line := range lines {
 		name, value, _ := strings.Cut(line, ": ")
+		if name == "Host" {
+			request.Host = value
+			continue
+		}
 		request.Header.Add(name, value)
 	}
 	request.Close = true // no test sees a connection of another, which may have another server
 	response, err := http.DefaultClient.Do(request)
+	for errors.Is(err, syscall.ECONNRESET) {
+		// A reload closes the old listener, and Linux resets the connections that
+		// wait there to be accepted: nothing of their requests was read.
+		response, err = http.DefaultClient.Do(request)
+	}
 	if err != nil {
 		return reply{}, err
 	}

@@ -28,12 +28,8 @@ const (
 )
 
 // checkLogs refuses a configuration that would write a credential to an access
-// log of the server that the handler belongs to, and warns about the error log.
-func (h *Handler) checkLogs(ctx caddy.Context) error {
-	server, ok := ctx.Value(caddyhttp.ServerCtxKey).(*caddyhttp.Server)
-	if !ok {
-		return nil // not part of a server, so nothing is logged
-	}
+// log of a server, to which the handler belongs, and warns about the error log.
+func (h *Handler) checkLogs(ctx caddy.Context, server *caddyhttp.Server) error {
 	for _, place := range h.Credentials {
 		if place.In != "header" {
 			continue
