@@ -293,19 +293,11 @@ func decodesTo(segment, text string) bool {
 	return text == ""
 }
 
-// cutSegment cuts a path, which starts after a slash, at the next one.
-func cutSegment(path string) (segment, rest string, more bool) {
-	if i := strings.IndexByte(path, '/'); i >= 0 {
-		return path[:i], path[i+1:], true
-	}
-	return path, "", false
-}
-
 // segment returns the raw segment at a position of the path, counted from 0.
 func (t *target) segment(position int) string {
-	segment, rest, _ := cutSegment(t.path[1:])
+	segment, rest, _ := strings.Cut(t.path[1:], "/")
 	for range position {
-		segment, rest, _ = cutSegment(rest)
+		segment, rest, _ = strings.Cut(rest, "/")
 	}
 	return segment
 }
