@@ -118,7 +118,8 @@ func (p planned) write(w io.Writer) {
 		fmt.Fprintln(w, "Nothing to change: the store is as the file says.")
 		return
 	}
-	fmt.Fprintf(w, "%s; nothing was changed yet.\n", p.summary())
+	changes, marked := p.summary()
+	fmt.Fprintf(w, "%s%s; nothing was changed yet.\n", changes, marked)
 }
 
 // writeApplied prints for people what was done.
@@ -128,7 +129,8 @@ func (p planned) writeApplied(w io.Writer) {
 		fmt.Fprintf(w, "Nothing to change: the store is as the file says, at revision %d.\n", p.Revision)
 		return
 	}
-	fmt.Fprintf(w, "%s applied; the store is at revision %d.\n", p.summary(), p.Revision)
+	changes, marked := p.summary()
+	fmt.Fprintf(w, "%s applied%s; the store is at revision %d.\n", changes, marked, p.Revision)
 }
 
 func (p planned) writeChanges(w io.Writer) {
@@ -137,8 +139,9 @@ func (p planned) writeChanges(w io.Writer) {
 	}
 }
 
-// summary counts the changes, those that are held left out, for they change nothing.
-func (p planned) summary() string {
+// summary counts the changes, those that are held left out, for they change
+// nothing, and says in brackets how many widen.
+func (p planned) summary() (changes, marked string) {
 	made, widens := 0, 0
 	for i := range p.Changes {
 		if p.Changes[i].Action != store.Hold {
@@ -148,10 +151,10 @@ func (p planned) summary() string {
 			widens++
 		}
 	}
-	if widens == 0 {
-		return count(made, "change")
+	if widens > 0 {
+		marked = fmt.Sprintf(" (%d marked WIDEN)", widens)
 	}
-	return fmt.Sprintf("%s, %d of them marked WIDEN", count(made, "change"), widens)
+	return count(made, "change"), marked
 }
 
 // writeChange prints one change: a line, and one more for each detail.
