@@ -10,7 +10,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // echo is an upstream that keeps every request that reaches it, byte for byte as
@@ -21,7 +20,6 @@ type echo struct {
 	serving sync.WaitGroup
 	mu      sync.Mutex // guards what follows
 	got     []received
-	more    chan struct{} // closed and replaced with each request
 	conns   map[net.Conn]bool
 	closed  bool
 }
@@ -49,7 +47,6 @@ func startEcho(t *testing.T) *echo {
 	}
 	e := &echo{
 		addr:  listener.Addr().String(),
-		more:  make(chan struct{}),
 		conns: make(map[net.Conn]bool),
 	}
 	e.serving.Go(func() { e.accept(listener) })
@@ -78,25 +75,6 @@ func (e *echo) take() []received {
 	got := e.got
 	e.got = nil
 	return got
-}
-
-// wait returns when at least n requests are there to be taken.
-func (e *echo) wait(t *testing.T, n int) []received {
-	t.Helper()
-	deadline := time.After(patience)
-	for {
-		e.mu.Lock()
-		got, more := slices.Clone(e.got), e.more
-		e.mu.Unlock()
-		if len(got) >= n {
-			return got
-		}
-		select {
-		case <-more:
-		case <-deadline:
-			t.Fatalf("the upstream got %d requests, want %d", len(got), n)
-		}
-	}
 }
 
 func (e *echo) accept(listener net.Listener) {
@@ -163,8 +141,6 @@ func (e *echo) record(r received) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.got = append(e.got, r)
-	close(e.more)
-	e.more = make(chan struct{})
 }
 
 // add reports false if the upstream has ended.

@@ -254,9 +254,9 @@ func (l *logs) String() string {
 	return string(l.written)
 }
 
-// wait returns when a line that has all the texts was written, and returns it. It
-// looks at what was written before as well.
-func (l *logs) wait(t *testing.T, texts ...string) string {
+// wait returns when a line that has all the texts was written. It looks at what
+// was written before as well.
+func (l *logs) wait(t *testing.T, texts ...string) {
 	t.Helper()
 	deadline := time.After(patience)
 	for {
@@ -265,7 +265,7 @@ func (l *logs) wait(t *testing.T, texts ...string) string {
 		l.mu.Unlock()
 		for line := range strings.Lines(written) {
 			if strings.HasSuffix(line, "\n") && containsAll(line, texts) {
-				return line
+				return
 			}
 		}
 		select {
