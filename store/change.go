@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -30,6 +31,7 @@ type change struct {
 	revocations []logLine
 	entries     []Entry
 	wrote       bool // something that is not worth a revision
+	repaired    int  // damaged records that were replaced
 }
 
 // tokenChange is a token that a change touched.
@@ -128,7 +130,7 @@ func (c *change) settle(r *revocation) error {
 	case errors.Is(err, ErrNotFound):
 		now = r.stub(c.now)
 	case errors.Is(err, ErrDamaged): // what it was is lost; that it is revoked is not
-		now = r.stub(c.now)
+		return c.replaceDamaged(r)
 	case err != nil:
 		return err
 	default:
@@ -137,6 +139,30 @@ func (c *change) settle(r *revocation) error {
 		}
 	}
 	return c.putToken(old, now, "revoke", "from the revocations log")
+}
+
+// replaceDamaged puts what is known of a token in the place of a record that cannot
+// be read. Nor can it be known whether that one counted towards the account's
+// limit, so all are counted again.
+func (c *change) replaceDamaged(r *revocation) error {
+	now := r.stub(c.now)
+	if err := c.putToken(nil, now, "revoke", "its record was damaged"); err != nil {
+		return err
+	}
+	c.repaired++
+	a, err := c.account(now.account)
+	if err != nil {
+		return nil //nolint:nilerr // whatever the account's record is like, taking away must work
+	}
+	a.active = 0
+	prefix := []byte(a.name + "/")
+	cursor := c.bucket(bucketNames).Cursor()
+	for ref, id := cursor.Seek(prefix); bytes.HasPrefix(ref, prefix); ref, id = cursor.Next() {
+		if rec, err := c.token(string(id)); err == nil && rec.countsActive() {
+			a.active++
+		}
+	}
+	return nil
 }
 
 // publish makes what was committed visible.

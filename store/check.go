@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -122,13 +123,14 @@ func readMeta(file io.ReaderAt, page int64) (m meta, ok bool, err error) {
 
 // diagnose tells what is wrong with a file that has no valid meta.
 func diagnose(file io.ReaderAt) error {
-	var start [2 * minPageBytes]byte
-	if _, err := file.ReadAt(start[:], 0); err != nil && !errors.Is(err, io.EOF) {
+	start := make([]byte, 2*minPageBytes)
+	n, err := file.ReadAt(start, 0)
+	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
 	order := binary.NativeEndian
 	switch {
-	case start == [len(start)]byte{}:
+	case n > metaOffset && len(bytes.Trim(start[:n], "\x00")) == 0:
 		return fmt.Errorf("%w: it begins with zeros; restore a backup", ErrDamaged)
 	case order.Uint32(start[metaOffset:]) == metaMagic:
 		return fmt.Errorf("%w: both its meta pages are damaged; restore a backup", ErrDamaged)

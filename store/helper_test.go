@@ -115,7 +115,9 @@ func checkRecords(tb testing.TB, snapshot *Snapshot, r reader) {
 	if got := entriesOf(snapshot); got != indexed {
 		tb.Errorf("the index has %d entries, want %d", got, indexed)
 	}
-	checkAccounts(tb, r, active)
+	if counts.Damaged == 0 { // else it is not known what they count for
+		checkAccounts(tb, r, active)
+	}
 }
 
 func entriesOf(s *Snapshot) int {

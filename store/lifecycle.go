@@ -99,7 +99,7 @@ func (c *change) bury(ref string, cause error) (string, error) {
 	if !isID(id) || ref == "" {
 		return "", fmt.Errorf("%w; delete it by its account/name", cause)
 	}
-	return id, c.putToken(nil, r.stub(c.now), "delete", "its record was damaged")
+	return id, c.replaceDamaged(r)
 }
 
 // alive returns a token that is not deleted.

@@ -103,6 +103,7 @@ func (c *change) publication() (*published, error) {
 		return nil, err
 	}
 	p.snapshot.accounts = names
+	p.snapshot.counts.Damaged -= c.repaired
 	for _, t := range c.tokens {
 		if t.old != nil {
 			p.snapshot.counts.add(t.old.flags(), -1)

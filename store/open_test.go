@@ -1,0 +1,384 @@
+package store
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// newFile makes a store with tokens a, b and c, of which the last change revoked c,
+// and closes it.
+func newFile(tb testing.TB) string {
+	tb.Helper()
+	path := newPath(tb)
+	s, err := Open(path, testOptions())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	apply(tb, s, testFile(acme(testToken("a"), testToken("b"), testToken("c"))))
+	if _, err := s.Deactivate(context.Background(), "test", "acme/b"); err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := s.Delete(context.Background(), "test", "acme/c"); err != nil {
+		tb.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		tb.Fatal(err)
+	}
+	return path
+}
+
+func overwrite(tb testing.TB, path string, at int64, b []byte) {
+	tb.Helper()
+	file, err := os.OpenFile(path, os.O_RDWR, 0)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if _, err := file.WriteAt(b, at); err != nil {
+		tb.Fatal(err)
+	}
+	if err := file.Close(); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func truncate(tb testing.TB, path string, size int64) {
+	tb.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func putMeta(tb testing.TB, path string, key, value []byte) {
+	tb.Helper()
+	db, err := bolt.Open(path, fileMode, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(key, value) })
+	if err := errors.Join(err, db.Close()); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestOpenRefusesWhatIsNotAWholeStore(t *testing.T) {
+	t.Parallel()
+	page := int64(os.Getpagesize())
+	tests := []struct {
+		name   string
+		damage func(tb testing.TB, path string)
+		want   error
+		says   string // what the operator reads of it
+	}{
+		{"empty", func(tb testing.TB, path string) { truncate(tb, path, 0) }, ErrDamaged, "empty"},
+		{"of one byte", func(tb testing.TB, path string) { truncate(tb, path, 1) }, ErrForeign, "another kind of file"},
+		{"cut off in the first meta", func(tb testing.TB, path string) { truncate(tb, path, 50) }, ErrDamaged, "meta pages"},
+		{"cut off after a page", func(tb testing.TB, path string) { truncate(tb, path, page) }, ErrDamaged, "cut off"},
+		{"cut off after two pages", func(tb testing.TB, path string) { truncate(tb, path, 2*page) }, ErrDamaged, "cut off"},
+		{"cut off after four pages", func(tb testing.TB, path string) { truncate(tb, path, 4*page) }, ErrDamaged, "cut off"},
+		{"cut off by a byte", func(tb testing.TB, path string) {
+			truncate(tb, path, newestPages(tb, path)*page-1)
+		}, ErrDamaged, "cut off"},
+		{"zeroed at the beginning", func(tb testing.TB, path string) { overwrite(tb, path, 0, make([]byte, 4*page)) }, ErrDamaged, "zeros"},
+		{"zeroed behind the metas", func(tb testing.TB, path string) {
+			overwrite(tb, path, 2*page, make([]byte, (newestPages(tb, path)-2)*page))
+		}, ErrDamaged, "restore a backup"},
+		{"both metas damaged", func(tb testing.TB, path string) {
+			overwrite(tb, path, 40, []byte{0xff, 0xfe})
+			overwrite(tb, path, page+40, []byte{0xff, 0xfe})
+		}, ErrDamaged, "both its meta pages"},
+		{"garbage", func(tb testing.TB, path string) {
+			overwrite(tb, path, 0, []byte(strings.Repeat("garbage ", 2000)))
+		}, ErrForeign, "overwritten"},
+		{"a text file", func(tb testing.TB, path string) {
+			if err := os.WriteFile(path, []byte("format: 1\n"), 0o600); err != nil {
+				tb.Fatal(err)
+			}
+		}, ErrForeign, "name another file"},
+		{"a folder", func(tb testing.TB, path string) {
+			if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
+				tb.Fatal(err)
+			}
+		}, nil, "directory"},
+		{"a bbolt file of something else", func(tb testing.TB, path string) {
+			if err := os.Remove(path); err != nil {
+				tb.Fatal(err)
+			}
+			db, err := bolt.Open(path, fileMode, nil)
+			if err := errors.Join(err, db.Close()); err != nil {
+				tb.Fatal(err)
+			}
+		}, ErrForeign, "something else"},
+		{"of a newer format", func(tb testing.TB, path string) {
+			putMeta(tb, path, keyFormat, binary.BigEndian.AppendUint32(nil, 1000))
+		}, ErrNewer, "format 1000"},
+		{"without a format", func(tb testing.TB, path string) { putMeta(tb, path, keyFormat, nil) }, ErrDamaged, "format"},
+		{"with a damaged state", func(tb testing.TB, path string) {
+			putMeta(tb, path, keyState, []byte("nonsense"))
+		}, ErrDamaged, "checksum"},
+		{"with a state of a newer version", func(tb testing.TB, path string) {
+			putMeta(tb, path, keyState, seal(string(keyState), []byte{stateVersion + 1}))
+		}, ErrDamaged, "newer"},
+		{"with a damaged API", func(tb testing.TB, path string) { damageRecord(tb, path, bucketAPIs, "orders") }, ErrDamaged, `API "orders"`},
+		{"without its log", func(tb testing.TB, path string) {
+			if err := os.Remove(path + logSuffix); err != nil {
+				tb.Fatal(err)
+			}
+		}, ErrNoLog, acceptLoss},
+		{"with an empty log", func(tb testing.TB, path string) { truncate(tb, path+logSuffix, 0) }, ErrNoLog, "cannot be read"},
+		{"with the log of another store", func(tb testing.TB, path string) {
+			if err := writeLog(path+logSuffix, "store_other", nil); err != nil {
+				tb.Fatal(err)
+			}
+		}, ErrNoLog, "another store"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			path := newFile(t)
+			test.damage(t, path)
+			s, err := Open(path, testOptions())
+			if err == nil {
+				_ = s.Close()
+				t.Fatalf("Open: got a store with %+v, want an error", s.Snapshot().Counts())
+			}
+			if test.want != nil && !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.says) || !strings.Contains(err.Error(), path) {
+				t.Errorf("Open: got error %q, want %v that says %q and names the file", err, test.want, test.says)
+			}
+			if _, err := Open(path, testOptions()); err == nil {
+				t.Error("opening it again succeeded")
+			}
+		})
+	}
+}
+
+// newestPages returns how many pages of a file are in use.
+func newestPages(tb testing.TB, path string) int64 {
+	tb.Helper()
+	file, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	metas, err := readMetas(file)
+	if err := errors.Join(err, file.Close()); err != nil || len(metas) != 2 {
+		tb.Fatal("no two metas", err)
+	}
+	newest := metas[0]
+	if metas[1].transaction > newest.transaction {
+		newest = metas[1]
+	}
+	return int64(newest.pages)
+}
+
+// damageRecord flips a bit in the middle of a record, where the disk would.
+func damageRecord(tb testing.TB, path string, bucket []byte, key string) {
+	tb.Helper()
+	db, err := bolt.Open(path, fileMode, nil)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var value []byte
+	err = db.View(func(tx *bolt.Tx) error {
+		value = append(value, tx.Bucket(bucket).Get([]byte(key))...)
+		return nil
+	})
+	if err := errors.Join(err, db.Close()); err != nil {
+		tb.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	found := 0
+	for at := strings.Index(string(data), string(value)); at >= 0; { // stale copies too
+		found++
+		data[at+len(value)/2] ^= 1
+		next := strings.Index(string(data[at+1:]), string(value))
+		if next < 0 {
+			break
+		}
+		at += 1 + next
+	}
+	if found == 0 || len(value) == 0 {
+		tb.Fatalf("no record %q", key)
+	}
+	if err := os.WriteFile(path, data, fileMode); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+func TestOpenCreates(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	var log lines
+	o := testOptions()
+	o.Logger = log.logger()
+	s := openStore(t, path, o)
+	if got := s.Snapshot().Grant(scopes.DigestOf("anything")); got.State != scopes.Unknown {
+		t.Errorf("an empty store grants %+v", got)
+	}
+	if !strings.Contains(log.String(), "created an empty one") || !strings.Contains(log.String(), path) {
+		t.Errorf("the log does not say that and where a store was created: %q", log.String())
+	}
+	for _, name := range []string{path, path + logSuffix} {
+		info, err := os.Stat(name)
+		if err != nil || info.Mode().Perm() != fileMode {
+			t.Errorf("%s: got %v, %v, want mode 0600", name, info, err)
+		}
+	}
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil || len(entries) != 2 {
+		t.Errorf("the folder has %v, %v, want the store and its log only", entries, err)
+	}
+}
+
+func TestOpenWithoutItsFolder(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "missing", "scopegate.db")
+	if _, err := Open(path, testOptions()); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "folder") {
+		t.Errorf("Open: got %v, want an error that names the missing folder", err)
+	}
+}
+
+func TestOpenLocked(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	openStore(t, path, testOptions())
+	start := time.Now()
+	_, err := Open(path, testOptions())
+	if !errors.Is(err, ErrLocked) || !strings.Contains(err.Error(), "admin endpoint") {
+		t.Errorf("Open: got %v, want ErrLocked that says what to do", err)
+	}
+	if took := time.Since(start); took > lockTimeout+time.Second {
+		t.Errorf("Open took %v", took)
+	}
+}
+
+func TestOpenTightensTheMode(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	if err := os.Chmod(path, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	var log lines
+	o := testOptions()
+	o.Logger = log.logger()
+	openStore(t, path, o)
+	info, err := os.Stat(path)
+	if err != nil || info.Mode().Perm() != fileMode {
+		t.Errorf("got %v, %v, want mode 0600", info.Mode(), err)
+	}
+	if !strings.Contains(log.String(), "others had access") {
+		t.Errorf("nothing was logged: %q", log.String())
+	}
+}
+
+func TestReadOnly(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	o := testOptions()
+	o.ReadOnly = true
+	s := openStore(t, path, o)
+	if got := stateOf(s, "secret of a"); got != scopes.Active {
+		t.Errorf("a: got state %d, want Active", got)
+	}
+	if _, err := s.Delete(context.Background(), "test", "acme/a"); !errors.Is(err, ErrReadOnly) {
+		t.Errorf("Delete: got %v, want ErrReadOnly", err)
+	}
+	if _, err := Open(newPath(t), o); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Open of no file: got %v, want fs.ErrNotExist", err)
+	}
+}
+
+func TestDamagedRecordIsRefusedAlone(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	s, err := Open(path, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := s.Token("acme/a")
+	if err := errors.Join(err, s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	damageRecord(t, path, bucketTokens, token.ID)
+	var log lines
+	o := testOptions()
+	o.Logger = log.logger()
+	s = openStore(t, path, o)
+	if got := stateOf(s, "secret of a"); got != scopes.Unknown {
+		t.Errorf("a damaged record is granted state %d", got)
+	}
+	if got := s.Snapshot().Counts(); got != (Counts{Inactive: 1, Damaged: 1}) {
+		t.Errorf("counts: got %+v", got)
+	}
+	if !strings.Contains(log.String(), token.ID) || !strings.Contains(log.String(), "damaged") {
+		t.Errorf("the log does not name the record: %q", log.String())
+	}
+	if _, err := s.Token("acme/a"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("Token: got %v, want ErrDamaged", err)
+	}
+	if _, err := s.Activate(context.Background(), "test", "acme/a"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("Activate: got %v, want ErrDamaged", err)
+	}
+	deleted, err := s.Delete(context.Background(), "test", "acme/a")
+	if err != nil || !deleted.Deleted || deleted.ID != token.ID {
+		t.Errorf("Delete: got %+v, %v, want it deleted", deleted, err)
+	}
+}
+
+func TestMigrate(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	failing := errors.New("it went wrong")
+	step := func(tx *bolt.Tx) error { return tx.Bucket(bucketSources).Put([]byte("migrated"), []byte("yes")) }
+	if err := s.migrate([]migration{step, func(*bolt.Tx) error { return failing }}); !errors.Is(err, failing) {
+		t.Errorf("a step that fails: got %v", err)
+	}
+	if format, err := s.format(); format != 1 || err != nil {
+		t.Errorf("after a step that failed: got format %d, %v, want 1", format, err)
+	}
+	if err := s.migrate([]migration{step}); err != nil {
+		t.Fatal(err)
+	}
+	if format, err := s.format(); format != 2 || err != nil {
+		t.Errorf("got format %d, %v, want 2", format, err)
+	}
+	if err := s.migrate(nil); !errors.Is(err, ErrNewer) {
+		t.Errorf("an older program: got %v, want ErrNewer", err)
+	}
+	if err := s.db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketSources).Delete([]byte("migrated")) }); err != nil {
+		t.Error(err)
+	}
+}
+
+func ExampleOpen() {
+	folder, err := os.MkdirTemp("", "scopegate-example-")
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = os.RemoveAll(folder) }()
+
+	s, err := Open(filepath.Join(folder, "scopegate.db"), Options{})
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	defer func() { _ = s.Close() }()
+
+	grant := s.Snapshot().Grant(scopes.DigestOf("a credential that nobody has"))
+	fmt.Println(grant.State == scopes.Unknown)
+	// Output: true
+}
