@@ -84,7 +84,7 @@ func resolveLinks(path string) string {
 
 // slogOf gives the store, which knows no Caddy, a logger that ends in Caddy's.
 func slogOf(logger *zap.Logger) *slog.Logger {
-	return slog.New(zapslog.NewHandler(logger.Core()))
+	return slog.New(zapslog.NewHandler(logger.Core(), zapslog.WithName("scopegate.store")))
 }
 
 var _ caddy.Destructor = (*pooled)(nil)
