@@ -1,0 +1,477 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// edit returns a copy of a token with a change.
+func edit(t scopes.Token, change func(*scopes.Token)) scopes.Token {
+	t.Scopes = slices.Clone(t.Scopes)
+	change(&t)
+	return t
+}
+
+func orders(methods ...string) []scopes.Scope {
+	s := scopes.Scope{API: "orders", Versions: []string{"v1"}}
+	for _, m := range methods {
+		s.Methods |= scopes.MethodOf(m)
+	}
+	s.Methods = s.Methods.WithHead()
+	return []scopes.Scope{s}
+}
+
+func TestPlanOfAChangedToken(t *testing.T) {
+	t.Parallel()
+	base := testToken("a")
+	base.Expires = testNow.AddDate(0, 1, 0)
+	base.Sources = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	tests := []struct {
+		name   string
+		change func(*scopes.Token)
+		action Action // "" for no change
+		widens bool
+		narrow bool
+		detail string
+	}{
+		{"nothing", func(*scopes.Token) {}, "", false, false, ""},
+		{"description", func(t *scopes.Token) { t.Description = "else" }, Update, false, false, "description: changed"},
+		{"contact", func(t *scopes.Token) { t.Contact.Name = "Data team" }, Update, false, false, "contact: data@acme.example → Data team <data@acme.example>"},
+		{"environment", func(t *scopes.Token) { t.Environment = "test" }, Update, false, false, "environment: none → test"},
+		{"rotate_every", func(t *scopes.Token) { t.RotateEvery = 90 * 24 * time.Hour }, Update, false, false, "rotate_every: never → 90d"},
+		{"a method more", func(t *scopes.Token) { t.Scopes = orders("GET", "PUT") }, Update, true, false, "scopes: orders:v1:GET,HEAD → orders:v1:GET,HEAD,PUT"},
+		{"no scopes", func(t *scopes.Token) { t.Scopes = nil }, Update, false, true, "scopes: orders:v1:GET,HEAD → none"},
+		{"another method", func(t *scopes.Token) { t.Scopes = orders("POST") }, Update, true, true, "→ orders:v1:POST"},
+		{"a method that no operation has", func(t *scopes.Token) { t.Scopes = orders("GET", "PURGE") }, Update, false, false, "PURGE"},
+		{"another version", func(t *scopes.Token) { t.Scopes[0].Versions = []string{"v2"} }, Update, true, true, "orders:v2:"},
+		{"one operation", func(t *scopes.Token) { t.Scopes[0].Operations = []string{"list"} }, Update, false, true, "orders:v1:GET,HEAD:list"},
+		{"legacy", func(t *scopes.Token) { t.Scopes, t.Access = nil, scopes.ReadOnly }, Update, true, false, "→ read_only"},
+		{"pinned", func(t *scopes.Token) { t.Version = "v1" }, Update, false, false, "pinned to version v1"},
+		{"inactive", func(t *scopes.Token) { t.Inactive = true }, Deactivate, false, true, "state: active → inactive"},
+		{"a later end", func(t *scopes.Token) { t.Expires = t.Expires.AddDate(1, 0, 0) }, Update, true, false, "expires: 2026-12-01T12:00:00Z → 2027-12-01T12:00:00Z"},
+		{"no end", func(t *scopes.Token) { t.Expires = time.Time{} }, Update, true, false, "→ never"},
+		{"an earlier end", func(t *scopes.Token) { t.Expires = testNow }, Update, false, true, "expires:"},
+		{"from everywhere", func(t *scopes.Token) { t.Sources = nil }, Update, true, false, "sources: 10.0.0.0/8 → everywhere"},
+		{"from a part", func(t *scopes.Token) { t.Sources = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")} }, Update, false, true, "10.1.0.0/16"},
+		{"from elsewhere", func(t *scopes.Token) { t.Sources = []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")} }, Update, true, true, "2001:db8::/32"},
+		{"another credential", func(t *scopes.Token) { t.Credential = scopes.DigestOf("another") }, Update, false, false, "in place of the one"},
+		{"no credential", func(t *scopes.Token) { t.Credential = scopes.Digest{} }, "", false, false, ""},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newTestStore(t)
+			apply(t, s, testFile(acme(base)))
+			plan, err := s.Plan(context.Background(), testFile(acme(edit(base, test.change))), PlanOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if test.action == "" {
+				if !plan.Empty() || len(plan.Changes) > 0 {
+					t.Fatalf("got %+v, want nothing", plan.Changes)
+				}
+			} else {
+				if len(plan.Changes) != 1 {
+					t.Fatalf("got %+v, want one change", plan.Changes)
+				}
+				c := plan.Changes[0]
+				if c.Action != test.action || c.Widens != test.widens || c.Narrows != test.narrow ||
+					len(c.Details) != 1 || !strings.Contains(c.Details[0], test.detail) {
+					t.Errorf("got %+v, want %s, widens %t, narrows %t, %q", c, test.action, test.widens, test.narrow, test.detail)
+				}
+			}
+			_, err = s.Apply(context.Background(), plan, ApplyOptions{})
+			if got := errors.Is(err, ErrWiden); got != test.widens {
+				t.Errorf("applying it without AllowWiden: got %v, want ErrWiden: %t", err, test.widens)
+			}
+			result, err := s.Apply(context.Background(), plan, ApplyOptions{AllowWiden: true})
+			if test.widens && err != nil {
+				t.Errorf("applying it with AllowWiden: %v", err)
+			}
+			revision := s.Snapshot().Revision()
+			again, err := s.Plan(context.Background(), testFile(acme(edit(base, test.change))), PlanOptions{})
+			if err != nil || !again.Empty() || len(again.steps) != 0 {
+				t.Errorf("planning it again: got %+v, %v, want nothing to do", again, err)
+			}
+			if result, err = s.Apply(context.Background(), again, ApplyOptions{}); err != nil || result.Revision != revision {
+				t.Errorf("applying it again: got revision %d, %v, want %d", result.Revision, err, revision)
+			}
+		})
+	}
+}
+
+func TestPlanErrors(t *testing.T) {
+	t.Parallel()
+	many := make([]scopes.Token, scopes.DefaultMaxActive+1)
+	for i := range many {
+		many[i] = testToken(fmt.Sprint("t", i))
+	}
+	same := testToken("b")
+	same.Credential = scopes.DigestOf("secret of a")
+	tooMany := testFile(acme(many...))
+	lowered := testFile(acme())
+	lowered.Accounts[0].MaxActiveTokens = 1
+	colliding := testFile()
+	colliding.APIs = []scopes.API{{
+		Name: "other", Versions: []string{"v1"},
+		Operations: []scopes.Operation{{Name: "same", Methods: scopes.MethodOf("GET"), Path: "/orders/{version}/{number}"}},
+	}}
+	tests := []struct {
+		name string
+		file *scopes.File
+		want error
+		says string
+	}{
+		{"too many tokens", tooMany, ErrLimit, "acme would have 23 active scoped tokens, and max_active_tokens is 20"},
+		{"a limit below what there is", lowered, ErrLimit, "acme would have 2 active scoped tokens, and max_active_tokens is 1"},
+		{"the credential of another token", testFile(acme(same)), ErrExists, "the credential of token acme/b is token acme/a's"},
+		{"one credential for two tokens", testFile(acme(
+			edit(testToken("x"), func(t *scopes.Token) { t.Credential = scopes.Digest{1} }),
+			edit(testToken("y"), func(t *scopes.Token) { t.Credential = scopes.Digest{1} }),
+		)), ErrExists, "acme/y is token acme/x's"},
+		{"operations that collide", colliding, nil, "orders/one"},
+	}
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"), testToken("b0"))))
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			_, err := s.Plan(context.Background(), test.file, PlanOptions{})
+			var conflicts scopes.Conflicts
+			if err == nil || !strings.Contains(err.Error(), test.says) ||
+				test.want != nil && !errors.Is(err, test.want) || test.want == nil && !errors.As(err, &conflicts) {
+				t.Errorf("got %v, want %v that says %q", err, test.want, test.says)
+			}
+		})
+	}
+}
+
+func TestPlanOfAPIs(t *testing.T) {
+	t.Parallel()
+	legacy := edit(testToken("legacy"), func(t *scopes.Token) { t.Scopes, t.Access = nil, scopes.ReadOnly })
+	tests := []struct {
+		name   string
+		tokens []scopes.Token
+		change func(*scopes.File)
+		widens bool
+		narrow bool
+		detail string
+	}{
+		{"title", []scopes.Token{testToken("a")}, func(f *scopes.File) { f.APIs[0].Title = "All orders" }, false, false, "title: Orders → All orders"},
+		{"an operation more that a token is granted", []scopes.Token{testToken("a")}, func(f *scopes.File) {
+			f.APIs[0].Operations = append(f.APIs[0].Operations, scopes.Operation{Name: "all", Methods: scopes.MethodOf("GET"), Path: "/all/{version}"})
+		}, true, false, "+ all: GET /all/{version}"},
+		{"an operation more that nobody is granted", []scopes.Token{testToken("a")}, func(f *scopes.File) {
+			f.APIs[0].Operations = append(f.APIs[0].Operations, scopes.Operation{Name: "drop", Methods: scopes.MethodOf("DELETE"), Path: "/all/{version}"})
+		}, false, false, "+ drop"},
+		{"an operation less", []scopes.Token{testToken("a")}, func(f *scopes.File) { f.APIs[0].Operations = f.APIs[0].Operations[:2] }, false, true, "- one: GET|PUT /orders/{version}/{id}"},
+		{"an operation that moves", []scopes.Token{testToken("a")}, func(f *scopes.File) { f.APIs[0].Operations[0].Path = "/list/{version}" }, true, true, "list: GET /orders/{version} → list: GET /list/{version}"},
+		{"operations in another order", []scopes.Token{testToken("a")}, func(f *scopes.File) { slices.Reverse(f.APIs[0].Operations) }, false, false, "operations: another order"},
+		{"a method more for a legacy token", []scopes.Token{legacy}, func(f *scopes.File) {
+			f.APIs[0].Operations[1].Methods |= scopes.MethodOf("GET")
+			f.APIs[0].Operations[0].Methods = scopes.MethodOf("PUT")
+		}, false, false, "create: GET|POST"},
+		{"a new version for a legacy token", []scopes.Token{legacy}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, true, false, "versions: v1 v2 → v1 v2 v3"},
+		{"a new version for a scoped token", []scopes.Token{testToken("a")}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, false, false, "versions: v1 v2 → v1 v2 v3"},
+		{"an inactive token", []scopes.Token{edit(legacy, func(t *scopes.Token) { t.Inactive = true })}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, false, false, "versions"},
+		{"no account parameter", nil, func(f *scopes.File) { f.APIs[1].AccountParam = "" }, true, false, "account_param: sid → none"},
+		{"upstream", nil, func(f *scopes.File) { f.APIs[1].Upstreams.ByVersion["13"] = []string{"http://127.0.0.1:1"} }, false, false, "upstream: changed"},
+		{"the rest", nil, func(f *scopes.File) { f.APIs[0].FoldCase, f.APIs[0].EncodedSlash = true, true }, false, false, "path_case: sensitive → insensitive"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			s := newTestStore(t)
+			apply(t, s, testFile(acme(test.tokens...)))
+			file := testFile(acme(test.tokens...))
+			test.change(file)
+			plan, err := s.Plan(context.Background(), file, PlanOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if len(plan.Changes) != 1 {
+				t.Fatalf("got %+v, want one change", plan.Changes)
+			}
+			c := plan.Changes[0]
+			if c.Kind != "api" || c.Action != Update || c.Widens != test.widens || c.Narrows != test.narrow ||
+				!strings.Contains(strings.Join(c.Details, "\n"), test.detail) {
+				t.Errorf("got %+v, want widens %t, narrows %t, %q", c, test.widens, test.narrow, test.detail)
+			}
+			if _, err := s.Apply(context.Background(), plan, ApplyOptions{AllowWiden: true}); err != nil {
+				t.Fatal(err)
+			}
+			apis, err := s.APIs()
+			if err != nil || len(apis) != 2 || string(encodeAPI(&apis[1])) != string(encodeAPI(&file.APIs[0])) {
+				t.Errorf("afterwards: got %+v, %v", apis, err)
+			}
+			if again, err := s.Plan(context.Background(), file, PlanOptions{}); err != nil || !again.Empty() {
+				t.Errorf("planning it again: got %+v, %v, want nothing", again, err)
+			}
+		})
+	}
+}
+
+// What was changed by hand stays, until the file changes the same thing.
+func TestTheFileDoesNotRevertWhatItDidNotChange(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newTestStore(t)
+	a := edit(testToken("a"), func(t *scopes.Token) { t.Inactive = true })
+	apply(t, s, testFile(acme(a)))
+	mustDo(t, s.Activate, "acme/a")
+	apply(t, s, testFile(acme(a)))
+	apply(t, s, testFile(acme(edit(a, func(t *scopes.Token) { t.Description = "else" }))))
+	if got := stateOf(s, "secret of a"); got != scopes.Active {
+		t.Errorf("activated by hand, the file as before: got state %d, want Active", got)
+	}
+
+	mustDo(t, s.Deactivate, "acme/a")
+	a.Inactive = false
+	plan, err := s.Plan(ctx, testFile(acme(a)), PlanOptions{})
+	if err != nil || len(plan.Changes) != 1 || !plan.Changes[0].Held || plan.Changes[0].Widens {
+		t.Fatalf("deactivated by hand, the file says active: got %+v, %v, want it held", plan, err)
+	}
+	if _, err := s.Apply(ctx, plan, ApplyOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	plan, err = s.Plan(ctx, testFile(acme(a)), PlanOptions{})
+	if err != nil || !plan.Empty() || len(plan.Changes) != 1 || plan.Changes[0].Action != Hold {
+		t.Errorf("once more: got %+v, %v, want hold and nothing to do", plan, err)
+	}
+	if got := stateOf(s, "secret of a"); got != scopes.Deactivated {
+		t.Errorf("a file undid a deactivation: got state %d", got)
+	}
+	mustDo(t, s.Activate, "acme/a")
+	if got := stateOf(s, "secret of a"); got != scopes.Active {
+		t.Errorf("activated: got state %d, want Active", got)
+	}
+}
+
+func TestDeletedStaysDeleted(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"))))
+	deleted := mustDo(t, s.Delete, "acme/a")
+	other := edit(testToken("other"), func(t *scopes.Token) { t.Credential = scopes.DigestOf("secret of a") })
+	result := apply(t, s, testFile(acme(testToken("a"), other)))
+	if len(result.Warnings) != 2 || len(result.Changes) != 1 || result.Changes[0].Name != "acme/other" {
+		t.Errorf("got %+v, want two warnings, and the other token", result)
+	}
+	if got := stateOf(s, "secret of a"); got != scopes.Unknown {
+		t.Errorf("a dead credential came back: got state %d", got)
+	}
+	if again := apply(t, s, testFile(acme(testToken("a"), other))); len(again.Changes) != 0 || len(again.Warnings) != 2 {
+		t.Errorf("once more: got %+v, want the warnings only", again)
+	}
+	if _, err := s.Issue(ctx, "test", "acme/a"); !errors.Is(err, ErrDead) {
+		t.Errorf("Issue: got %v, want ErrDead", err)
+	}
+	tokens, err := s.Tokens(Filter{})
+	if err != nil || len(tokens) != 1 || tokens[0].Ref() != "acme/other" {
+		t.Errorf("Tokens: got %+v, %v, want the other one", tokens, err)
+	}
+	tokens, err = s.Tokens(Filter{Account: "acme", Deleted: true})
+	if err != nil || len(tokens) != 2 || tokens[0].ID != deleted.ID || !tokens[0].Deleted {
+		t.Errorf("Tokens with deleted ones: got %+v, %v", tokens, err)
+	}
+	if tokens, err := s.Tokens(Filter{Account: "acm"}); err != nil || len(tokens) != 0 {
+		t.Errorf("Tokens of acm: got %+v, %v, want none", tokens, err)
+	}
+}
+
+func TestPrune(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"), testToken("b"))))
+	theirs := testFile(acme(testToken("theirs")))
+	theirs.Owner = "them"
+	apply(t, s, theirs)
+	less := testFile(acme(testToken("a")))
+	result, err := tryApply(s, less, PlanOptions{Prune: true}, ApplyOptions{})
+	if err != nil || len(result.Changes) != 1 || result.Changes[0].Action != Prune || result.Changes[0].Name != "acme/b" {
+		t.Fatalf("got %+v, %v, want b pruned", result, err)
+	}
+	for name, want := range map[string]scopes.State{"a": scopes.Active, "b": scopes.Deactivated, "theirs": scopes.Active} {
+		if got := stateOf(s, "secret of "+name); got != want {
+			t.Errorf("%s: got state %d, want %d", name, got, want)
+		}
+	}
+	if again, err := s.Plan(context.Background(), less, PlanOptions{Prune: true}); err != nil || len(again.Changes) != 0 {
+		t.Errorf("once more: got %+v, %v, want nothing", again, err)
+	}
+	plan, err := s.Plan(context.Background(), testFile(acme(testToken("a"), testToken("b"))), PlanOptions{Prune: true})
+	if err != nil || len(plan.Changes) != 1 || plan.Changes[0].Action != Activate || !plan.Changes[0].Widens {
+		t.Errorf("declared again: got %+v, %v, want it activated, as widening", plan, err)
+	}
+}
+
+func TestOwnersAreTold(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"))))
+	theirs := testFile(acme(testToken("a")))
+	theirs.Owner = "them"
+	if result := apply(t, s, theirs); len(result.Warnings) != 1 || len(result.Changes) != 0 {
+		t.Errorf("got %+v, want a warning", result)
+	}
+	if token, err := s.Token("acme/a"); err != nil || token.Owner != "them" {
+		t.Errorf("got %+v, %v, want it to be theirs", token, err)
+	}
+}
+
+func TestIssue(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newTestStore(t)
+	bare := edit(testToken("a"), func(t *scopes.Token) { t.Credential = scopes.Digest{} })
+	apply(t, s, testFile(acme(bare)))
+	issued, err := s.Issue(ctx, "test", "acme/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !scopes.WellFormed(issued.Credential.Reveal()) || issued.Token != "acme/a" || !isID(issued.ID) {
+		t.Errorf("got %+v", issued)
+	}
+	if got := s.Snapshot().Grant(issued.Credential.Digest()); got.State != scopes.Active || got.ID != issued.ID || len(got.Rules) != 1 {
+		t.Errorf("Grant: got %+v", got)
+	}
+	if _, err := s.Issue(ctx, "test", issued.ID); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "rotate") {
+		t.Errorf("Issue again: got %v, want ErrExists that names rotate", err)
+	}
+	apply(t, s, testFile(acme(bare)))
+	if got := s.Snapshot().Grant(issued.Credential.Digest()); got.State != scopes.Active {
+		t.Errorf("a file without credential took one away: got %+v", got)
+	}
+	imported := edit(bare, func(t *scopes.Token) { t.Credential = scopes.DigestOf("imported") })
+	apply(t, s, testFile(acme(imported)))
+	token, err := s.Token("acme/a")
+	if err != nil || len(token.Credentials) != 2 || token.Credentials[0].LastFour != issued.Credential.LastFour() || token.Credentials[1].LastFour != "" {
+		t.Errorf("with an imported one: got %+v, %v", token.Credentials, err)
+	}
+	third := edit(bare, func(t *scopes.Token) { t.Credential = scopes.DigestOf("third") })
+	apply(t, s, testFile(acme(third))) // in place of the imported one
+	if stateOf(s, "imported") != scopes.Unknown || stateOf(s, "third") != scopes.Active {
+		t.Error("the file's credential was not replaced")
+	}
+	if result := apply(t, s, testFile(acme(imported))); len(result.Warnings) != 1 || stateOf(s, "imported") != scopes.Unknown {
+		t.Errorf("the replaced one again: got %+v, want a warning", result)
+	}
+}
+
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newTestStore(t)
+	account := acme(testToken("a"), testToken("b"), edit(testToken("c"), func(t *scopes.Token) { t.Inactive = true }),
+		edit(testToken("old"), func(t *scopes.Token) { t.Scopes, t.Access = nil, scopes.ReadWrite }))
+	account.MaxActiveTokens = 2
+	apply(t, s, testFile(account))
+	if _, err := s.Activate(ctx, "test", "acme/c"); !errors.Is(err, ErrLimit) {
+		t.Errorf("a third: got %v, want ErrLimit", err)
+	}
+	mustDo(t, s.Deactivate, "acme/a")
+	mustDo(t, s.Activate, "acme/c")
+	mustDo(t, s.Delete, "acme/b")
+	mustDo(t, s.Activate, "acme/a")
+	accounts, err := s.Accounts()
+	if err != nil || len(accounts) != 1 || accounts[0].ActiveTokens != 2 || accounts[0].MaxActiveTokens != 2 {
+		t.Errorf("Accounts: got %+v, %v", accounts, err)
+	}
+}
+
+func TestApplyOfAStalePlan(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"))))
+	plan, err := s.Plan(ctx, testFile(acme(testToken("a"), testToken("b"))), PlanOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	mustDo(t, s.Deactivate, "acme/a")
+	if _, err := s.Apply(ctx, plan, ApplyOptions{}); !errors.Is(err, ErrMoved) {
+		t.Errorf("got %v, want ErrMoved", err)
+	}
+	if _, err := s.Token("acme/b"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("b: got %v, want ErrNotFound", err)
+	}
+}
+
+func TestAppliedDigest(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	if _, ok, err := s.AppliedDigest("scopes.yaml"); ok || err != nil {
+		t.Errorf("of nothing: got %t, %v", ok, err)
+	}
+	for i := range byte(3) {
+		file := testFile(acme(testToken("a")))
+		if _, err := tryApply(s, file, PlanOptions{}, ApplyOptions{Source: "scopes.yaml", Digest: [32]byte{i}}); err != nil {
+			t.Fatal(err)
+		}
+		if digest, ok, err := s.AppliedDigest("scopes.yaml"); digest != [32]byte{i} || !ok || err != nil {
+			t.Errorf("got %x, %t, %v, want %d", digest, ok, err, i)
+		}
+		if got := s.Snapshot().Revision(); got != 1 {
+			t.Errorf("got revision %d, want 1: only the source is news", got)
+		}
+	}
+}
+
+func TestAuditLog(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"))))
+	mustDo(t, s.Deactivate, "acme/a")
+	mustDo(t, s.Deactivate, "acme/a") // no change, no entry
+	entries, err := s.Log(0, 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range entries {
+		got = append(got, fmt.Sprintf("%d %s %s %s %s", e.Revision, e.Actor, e.Action, e.Kind, e.Name))
+		if strings.Contains(e.Detail, scopes.DigestOf("secret of a").String()[8:]) || !e.Time.Equal(testNow) {
+			t.Errorf("got %+v", e)
+		}
+	}
+	want := []string{
+		"2 test deactivate token acme/a", "1 test create token acme/a", "1 test create account acme",
+		"1 test create api ads", "1 test create api orders",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if page, err := s.Log(2, 2); err != nil || len(page) != 2 || page[0] != entries[1] {
+		t.Errorf("a page: got %+v, %v", page, err)
+	}
+	if page, err := s.Log(99, 1); err != nil || len(page) != 1 || page[0] != entries[0] {
+		t.Errorf("the newest: got %+v, %v", page, err)
+	}
+}
+
+func TestReferences(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"))))
+	token, err := s.Token("acme/a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if byID, err := s.Token(token.ID); err != nil || byID.Ref() != "acme/a" {
+		t.Errorf("by id: got %+v, %v", byID, err)
+	}
+	for _, ref := range []string{"", "acme", "acme/", "/a", "acme/b", "tok_", "tok_0000000000000000000000", "acme/a/b"} {
+		if _, err := s.Token(ref); !errors.Is(err, ErrNotFound) {
+			t.Errorf("%q: got %v, want ErrNotFound", ref, err)
+		}
+	}
+}
