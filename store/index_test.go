@@ -1,0 +1,376 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"net/netip"
+	"os"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+	"unsafe"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+func TestEntryIsOneCacheLine(t *testing.T) {
+	t.Parallel()
+	if size := unsafe.Sizeof(entry{}); size != 64 {
+		t.Errorf("an entry has %d bytes, want 64", size)
+	}
+}
+
+// The table finds what was put in, and nothing else, whatever the digests have in
+// common.
+func TestShardFinds(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		count  int
+		digest func(i int) scopes.Digest
+	}{
+		{"none", 0, nil},
+		{"one", 1, func(int) scopes.Digest { return scopes.Digest{1} }},
+		{"random", 5000, func(i int) scopes.Digest { return scopes.DigestOf(fmt.Sprint(i)) }},
+		{"all with the lowest key", 300, func(i int) scopes.Digest { return scopes.Digest{31: byte(i), 30: byte(i >> 8), 29: 1} }},
+		{"all with the highest key", 300, func(i int) scopes.Digest {
+			return scopes.Digest{4: 255, 5: 255, 6: 255, 7: 255, 31: byte(i), 30: byte(i >> 8)}
+		}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			var b shardBuilder
+			for i := range test.count {
+				x := indexed{id: fmt.Appendf(nil, "tok_%022d", i), name: []byte("n"), version: []byte("v")}
+				x.digest, x.state = test.digest(i), scopes.Active
+				if err := b.add(&x); err != nil {
+					t.Fatal(err)
+				}
+			}
+			s := b.build()
+			for i := range test.count {
+				d := test.digest(i)
+				e := s.find(&d)
+				if e == nil || e.digest != d || s.grant(e).ID != fmt.Sprintf("tok_%022d", i) || s.grant(e).Version != "v" {
+					t.Fatalf("entry %d: got %+v", i, e)
+				}
+			}
+			for _, d := range []scopes.Digest{{}, {31: 7}, {7: 128}, {4: 255, 5: 255, 6: 255, 7: 255, 29: 3}, scopes.DigestOf("nobody's")} {
+				if e := s.find(&d); e != nil {
+					t.Errorf("%v: got %+v, want none", d, e)
+				}
+			}
+		})
+	}
+}
+
+// However the entries fall, a search is short.
+func TestShardSearchesAreShort(t *testing.T) {
+	t.Parallel()
+	var b shardBuilder
+	for i := range 100_000 {
+		x := indexed{id: make([]byte, idBytes)}
+		x.digest, x.state = scopes.DigestOf(fmt.Sprint(i)), scopes.Active
+		if err := b.add(&x); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := b.build()
+	longest, total := 0, 0
+	for i := range s.table {
+		if s.table[i].state == scopes.Unknown {
+			continue
+		}
+		steps := 1 + i - slotOf(keyOf(&s.table[i].digest), s.slots)
+		longest, total = max(longest, steps), total+steps
+	}
+	if mean := float64(total) / 100_000; mean > 3 || longest > 64 {
+		t.Errorf("a search takes %.2f entries, and up to %d", mean, longest)
+	}
+}
+
+func TestGrantHasAllOfAToken(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	token := edit(testToken("a"), func(t *scopes.Token) {
+		t.Version, t.Expires = "v1", testNow.AddDate(1, 0, 0)
+		t.Sources = []netip.Prefix{netip.MustParsePrefix("203.0.113.0/24"), netip.MustParsePrefix("2001:db8::/32")}
+	})
+	account := acme(token)
+	account.IDs = []string{"IRab12cd34"}
+	apply(t, s, testFile(account, scopes.Account{Name: "beta", Tokens: []scopes.Token{testToken("b")}}))
+	got := s.Snapshot().Grant(token.Credential)
+	if got.Account != "acme" || got.Name != "a" || got.Version != "v1" || got.Expires != token.Expires.Unix() ||
+		!slices.Equal(got.AccountIDs, account.IDs) || !slices.Equal(got.Sources, token.Sources) || len(got.Rules) != 1 {
+		t.Errorf("got %+v", got)
+	}
+	if got := s.Snapshot().Grant(testToken("b").Credential); got.AccountIDs != nil || got.Account != "beta" {
+		t.Errorf("b: got %+v", got)
+	}
+	before := s.Snapshot()
+	account.IDs = []string{"IRother"}
+	apply(t, s, testFile(account))
+	if got := s.Snapshot().Grant(token.Credential); !slices.Equal(got.AccountIDs, account.IDs) {
+		t.Errorf("with another id: got %+v", got.AccountIDs)
+	}
+	if got := before.Grant(token.Credential); !slices.Equal(got.AccountIDs, []string{"IRab12cd34"}) {
+		t.Errorf("the snapshot before has changed: got %+v", got.AccountIDs)
+	}
+}
+
+func TestGrantDoesNotAllocate(t *testing.T) { //nolint:paralleltest // it measures
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"))))
+	for _, credential := range []string{"secret of a", "nobody's"} {
+		if allocs := testing.AllocsPerRun(100, func() {
+			_ = s.Snapshot().Grant(scopes.DigestOf(credential))
+		}); allocs != 0 {
+			t.Errorf("%s: %v allocations, want 0", credential, allocs)
+		}
+	}
+}
+
+// A credential that is being replaced is accepted until the overlap is over.
+func TestACredentialEndsByItself(t *testing.T) {
+	t.Parallel()
+	now := testNow
+	s := openStore(t, newPath(t), Options{Now: func() time.Time { return now }})
+	apply(t, s, testFile(acme(testToken("a"))))
+	err := s.change(context.Background(), "test", func(c *change) error {
+		old, err := c.find("acme/a")
+		if err != nil {
+			return err
+		}
+		next := old.clone()
+		next.credentials[0].ends = testNow.Add(time.Hour)
+		next.credentials = append(next.credentials, credential{digest: scopes.DigestOf("the next secret"), created: c.now})
+		return c.putToken(old, next, "rotate", "")
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		after     time.Duration
+		old, next scopes.State
+	}{
+		{0, scopes.Active, scopes.Active},
+		{time.Hour - time.Second, scopes.Active, scopes.Active},
+		{time.Hour, scopes.Unknown, scopes.Active},
+	} {
+		now = testNow.Add(step.after)
+		if old, next := stateOf(s, "secret of a"), stateOf(s, "the next secret"); old != step.old || next != step.next {
+			t.Errorf("after %v: got states %d and %d, want %d and %d", step.after, old, next, step.old, step.next)
+		}
+	}
+}
+
+// After any changes, the index, the counts and the accounts agree with the records,
+// and so they do after opening the file again.
+func TestRandomChanges(t *testing.T) {
+	t.Parallel()
+	for seed := range uint64(4) {
+		t.Run(fmt.Sprint("seed ", seed), func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			s, err := Open(path, testOptions())
+			if err != nil {
+				t.Fatal(err)
+			}
+			s.db.NoSync = true
+			random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it is to be the same each time
+			for i := range 150 {
+				if err := randomChange(s, random); err != nil {
+					t.Fatalf("change %d: %v", i, err)
+				}
+				if i%25 == 0 {
+					checkStore(t, s)
+				}
+			}
+			checkAndClose(t, s)
+			openStore(t, path, testOptions())
+		})
+	}
+}
+
+// randomChange makes a change that may as well be refused for a reason of its own.
+func randomChange(s *Store, random *rand.Rand) error {
+	ctx := context.Background()
+	ref := fmt.Sprintf("account-%d/t%d", random.IntN(3), random.IntN(8))
+	var err error
+	switch random.IntN(8) {
+	case 0, 1, 2:
+		_, err = tryApply(s, randomFile(random), PlanOptions{Prune: random.IntN(4) == 0}, ApplyOptions{AllowWiden: true})
+	case 3:
+		_, err = s.Issue(ctx, "test", ref)
+	case 4, 5:
+		_, err = s.Deactivate(ctx, "test", ref)
+	case 6:
+		_, err = s.Activate(ctx, "test", ref)
+	default:
+		if random.IntN(3) == 0 {
+			_, err = s.Delete(ctx, "test", ref)
+		}
+	}
+	for _, expected := range []error{ErrNotFound, ErrExists, ErrDead, ErrLimit, ErrConflict} {
+		if errors.Is(err, expected) {
+			return nil
+		}
+	}
+	return err
+}
+
+func randomFile(random *rand.Rand) *scopes.File {
+	file := testFile()
+	if random.IntN(3) == 0 {
+		file.APIs[0].Versions = file.APIs[0].Versions[:1+random.IntN(2)]
+	}
+	for a := range 3 {
+		account := scopes.Account{Name: fmt.Sprint("account-", a), MaxActiveTokens: 4 + random.IntN(3)}
+		if random.IntN(2) == 0 {
+			account.IDs = []string{fmt.Sprint("id-", random.IntN(3))}
+		}
+		for i := range 8 {
+			if random.IntN(3) > 0 {
+				account.Tokens = append(account.Tokens, randomToken(random, a, i))
+			}
+		}
+		file.Accounts = append(file.Accounts, account)
+	}
+	return file
+}
+
+func randomToken(random *rand.Rand, account, i int) scopes.Token {
+	token := testToken(fmt.Sprint("t", i))
+	token.Inactive = random.IntN(3) == 0
+	token.Description = fmt.Sprint(random.IntN(3))
+	token.Credential = scopes.DigestOf(fmt.Sprint(account, i, random.IntN(3)))
+	if random.IntN(4) == 0 {
+		token.Scopes, token.Access = nil, scopes.ReadOnly
+	}
+	if random.IntN(4) == 0 {
+		token.Sources = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	}
+	if token.Access == scopes.ScopedAccess {
+		token.Scopes = orders("GET", []string{"POST", "PUT"}[random.IntN(2)])
+	}
+	return token
+}
+
+// Readers see one consistent state at any time, while changes are made and after
+// the store was closed.
+func TestReadersDuringChanges(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	s, err := Open(path, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.db.NoSync = true
+	apply(t, s, testFile(acme(testToken("a"), testToken("b"))))
+	stop := make(chan struct{})
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for {
+				snapshot := s.Snapshot()
+				if snapshot == nil {
+					return // closed
+				}
+				// a and b change their states together.
+				a, b := snapshot.Grant(testToken("a").Credential), snapshot.Grant(testToken("b").Credential)
+				if a.State != b.State || len(a.Rules) != len(b.Rules) || a.Account != "acme" {
+					t.Errorf("got %+v and %+v in one snapshot", a, b)
+				}
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				if _, err := s.Tokens(Filter{}); err != nil && !errors.Is(err, ErrClosed) {
+					t.Errorf("Tokens: %v", err)
+				}
+			}
+		})
+	}
+	for i := range 60 {
+		file := testFile(acme(testToken("a"), testToken("b")))
+		for j := range file.Accounts[0].Tokens {
+			file.Accounts[0].Tokens[j].Inactive = i%2 == 0
+			if i%3 == 0 {
+				file.Accounts[0].Tokens[j].Scopes = nil
+			}
+		}
+		apply(t, s, file)
+	}
+	checkStore(t, s)
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	close(stop)
+	readers.Wait()
+	if err := s.Close(); err != nil {
+		t.Errorf("Close again: %v", err)
+	}
+	if _, err := s.Token("acme/a"); !errors.Is(err, ErrClosed) {
+		t.Errorf("Token: got %v, want ErrClosed", err)
+	}
+	if _, err := s.Deactivate(context.Background(), "test", "acme/a"); !errors.Is(err, ErrClosed) {
+		t.Errorf("Deactivate: got %v, want ErrClosed", err)
+	}
+	if _, err := s.Plan(context.Background(), testFile(), PlanOptions{}); !errors.Is(err, ErrClosed) {
+		t.Errorf("Plan: got %v, want ErrClosed", err)
+	}
+	if _, err := s.Status(); !errors.Is(err, ErrClosed) {
+		t.Errorf("Status: got %v, want ErrClosed", err)
+	}
+}
+
+func TestStatus(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	s := openStore(t, path, testOptions())
+	got, err := s.Status()
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got.Size == 0 || got.Size > info.Size() {
+		t.Errorf("got size %d, want at most that of the file, %d", got.Size, info.Size())
+	}
+	got.Size = 0
+	want := Status{Path: path, Revision: 3, APIs: 2, Accounts: 1, Tokens: Counts{Active: 1, Inactive: 1}}
+	if got != want {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+}
+
+// A change that has to wait gives up when its context ends.
+func TestAChangeGivesUpWaiting(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"))))
+	if err := s.lock(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() {
+		_, err := s.Deactivate(ctx, "test", "acme/a")
+		done <- err
+	}()
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want context.Canceled", err)
+	}
+	s.unlock()
+	if got := stateOf(s, "secret of a"); got != scopes.Active {
+		t.Errorf("got state %d, want Active", got)
+	}
+}
