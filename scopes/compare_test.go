@@ -82,7 +82,7 @@ func TestCompareAgreesWithDecisions(t *testing.T) {
 	t.Parallel()
 	random := rand.New(rand.NewPCG(3, 4))
 	var widened, narrowed, same int
-	for range 2000 {
+	for range 300 {
 		old, now := randomCatalog(t, random), randomCatalog(t, random)
 		if random.IntN(2) == 0 {
 			now = old
@@ -103,8 +103,8 @@ func TestCompareAgreesWithDecisions(t *testing.T) {
 			same++
 		}
 	}
-	if widened < 100 || narrowed < 100 || same < 100 {
-		t.Errorf("of 2000 only %d widen, %d narrow and %d are the same: the cases have become too alike", widened, narrowed, same)
+	if widened < 30 || narrowed < 30 || same < 30 {
+		t.Errorf("of 300 only %d widen, %d narrow and %d are the same: the cases have become too alike", widened, narrowed, same)
 	}
 }
 
