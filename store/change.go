@@ -198,7 +198,7 @@ func (s *Store) commitFailed(c *change, next *published, cause error) error {
 	if c.revokes {
 		return s.hold(c, cause)
 	}
-	return fmt.Errorf("store: nothing was changed: %w", cause)
+	return fmt.Errorf("%w, and nothing was changed: %w", ErrWrite, cause)
 }
 
 // hold keeps up a revocation that is in the log and could not be written to the

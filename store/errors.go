@@ -19,6 +19,8 @@ var (
 	ErrClosed = errors.New("the store is closed")
 	// ErrReadOnly: the store was opened for reading only.
 	ErrReadOnly = errors.New("the store is read-only")
+	// ErrWrite: the disk did not take a change, because it is full for instance. Nothing was changed.
+	ErrWrite = errors.New("the store could not be written")
 	// ErrReopen: a commit failed in a way that only opening the store again can settle.
 	ErrReopen = errors.New("the store must be opened again")
 

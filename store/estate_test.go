@@ -157,6 +157,9 @@ func estatePath(tb testing.TB, n int) string {
 }
 
 func TestMain(m *testing.M) {
+	if status, ok := runChild(); ok {
+		os.Exit(status)
+	}
 	os.Exit(runTests(m))
 }
 

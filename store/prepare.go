@@ -40,7 +40,7 @@ func (c *change) prepare() (*published, error) {
 		return next, nil
 	}
 	if err := c.store.journal.append(c.revocations, true); err != nil {
-		return nil, fmt.Errorf("store: nothing was changed: the revocations log cannot be written: %w", err)
+		return nil, fmt.Errorf("%w, and nothing was changed: the revocations log: %w", ErrWrite, err)
 	}
 	return next, nil
 }
