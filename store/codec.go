@@ -31,7 +31,7 @@ func seal(key string, value []byte) []byte {
 }
 
 // unseal checks a value and returns a decoder of its fields, which alias it.
-func unseal(key, value []byte, newest byte) (decoder, error) {
+func unseal(key, value []byte, newest byte) (decoder, error) { //nolint:unparam // each kind of record has its own version
 	fields := len(value) - checksumBytes
 	if fields < 1 || checksum(key, value[:fields]) != binary.LittleEndian.Uint32(value[fields:]) {
 		return decoder{}, errChecksum
@@ -103,7 +103,7 @@ func (d *decoder) uvarint() uint64 {
 
 func (d *decoder) varint() int64 {
 	v := d.uvarint()
-	return int64(v>>1) ^ -int64(v&1) //nolint:gosec // zigzag, as binary.Varint has it
+	return int64(v>>1) ^ -int64(v&1) // zigzag, as binary.Varint has it
 }
 
 func (d *decoder) byte() byte {

@@ -138,7 +138,7 @@ func killedWriter(t *testing.T, path, seed string) []acknowledged {
 	if err != nil {
 		t.Fatal(err)
 	}
-	delay := time.Duration(rand.IntN(300)) * time.Millisecond //nolint:gosec // any time is as good
+	delay := time.Duration(rand.IntN(300)) * time.Millisecond
 	timer := time.AfterFunc(delay, func() { _ = cmd.Process.Kill() })
 	defer timer.Stop()
 	var said []acknowledged

@@ -49,7 +49,7 @@ func estateCatalog() []scopes.API {
 
 // estateRecord returns token i, which the same i always makes alike.
 func estateRecord(i int) *record {
-	random := rand.New(rand.NewPCG(uint64(i), 1)) //nolint:gosec // it is to be the same each time
+	random := rand.New(rand.NewPCG(uint64(i), 1)) // the same each time
 	id, _ := newID(newSeededBy(uint64(i)))
 	rec := &record{
 		id: id, account: fmt.Sprintf("account-%06d", i/tokensPerAccount),

@@ -161,13 +161,13 @@ func (b *shardBuilder) build() shard {
 	s := shard{slots: len(b.entries) * slotsPerEntry / 10, text: string(b.text), rules: exact(b.rules), extras: exact(b.extras)}
 	order := make([]uint64, len(b.entries)) // the key, then the position
 	for i := range b.entries {
-		order[i] = uint64(keyOf(&b.entries[i].digest))<<32 | uint64(i) //nolint:gosec // not negative
+		order[i] = uint64(keyOf(&b.entries[i].digest))<<32 | uint64(i)
 	}
 	slices.Sort(order)
 	end := 0 // of the table so far
 	for i, o := range order {
 		end = max(end, slotOf(uint32(o>>32), s.slots)) + 1
-		order[i] = uint64(end-1)<<32 | o&math.MaxUint32 //nolint:gosec // not negative
+		order[i] = uint64(end-1)<<32 | o&math.MaxUint32
 	}
 	s.table = make([]entry, max(end, s.slots)+1)
 	for _, o := range order {

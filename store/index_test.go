@@ -181,7 +181,7 @@ func TestRandomChanges(t *testing.T) {
 				t.Fatal(err)
 			}
 			s.db.NoSync = true
-			random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // it is to be the same each time
+			random := rand.New(rand.NewPCG(seed, 0)) // the same each time
 			for i := range 150 {
 				if err := randomChange(s, random); err != nil {
 					t.Fatalf("change %d: %v", i, err)

@@ -41,7 +41,7 @@ func (s *Store) Issue(ctx context.Context, actor, ref string) (Issued, error) {
 // nothing. The error wraps [ErrLimit] where the account has as many active scoped
 // tokens as it may, and [ErrDead] for a deleted one.
 func (s *Store) Activate(ctx context.Context, actor, ref string) (Token, error) {
-	return s.changeToken(ctx, actor, ref, func(c *change) (string, error) {
+	return s.changeToken(ctx, actor, func(c *change) (string, error) {
 		old, err := c.alive(ref)
 		if err != nil || !old.token.Inactive {
 			return idOf(old), err
@@ -56,7 +56,7 @@ func (s *Store) Activate(ctx context.Context, actor, ref string) (Token, error) 
 // On one that was deactivated by hand before it changes nothing. The error wraps
 // [ErrDead] for a deleted one.
 func (s *Store) Deactivate(ctx context.Context, actor, ref string) (Token, error) {
-	return s.changeToken(ctx, actor, ref, func(c *change) (string, error) {
+	return s.changeToken(ctx, actor, func(c *change) (string, error) {
 		c.revokes = true
 		old, err := c.alive(ref)
 		if err != nil || old.held {
@@ -72,7 +72,7 @@ func (s *Store) Deactivate(ctx context.Context, actor, ref string) (Token, error
 // scope files cannot create its name again. On a deleted token it changes nothing.
 // A token whose record is damaged can be deleted too.
 func (s *Store) Delete(ctx context.Context, actor, ref string) (Token, error) {
-	return s.changeToken(ctx, actor, ref, func(c *change) (string, error) {
+	return s.changeToken(ctx, actor, func(c *change) (string, error) {
 		c.revokes = true
 		old, err := c.find(ref)
 		switch {
@@ -123,7 +123,7 @@ func idOf(r *record) string {
 
 // changeToken makes a change to one token, whose id fn returns, and returns the
 // token as it is afterwards.
-func (s *Store) changeToken(ctx context.Context, actor, ref string, fn func(*change) (string, error)) (Token, error) {
+func (s *Store) changeToken(ctx context.Context, actor string, fn func(*change) (string, error)) (Token, error) {
 	var id string
 	err := s.change(ctx, actor, func(c *change) (err error) {
 		id, err = fn(c)

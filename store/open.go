@@ -60,7 +60,7 @@ func (s *Store) openFile() (whole bool, err error) {
 			Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, ReadOnly: s.readOnly,
 			MmapFlags: mapFlags, NoStatistics: true,
 			OpenFile: func(path string, flag int, _ fs.FileMode) (*os.File, error) {
-				file, err := os.OpenFile(path, flag&^os.O_CREATE, 0) //nolint:gosec // the operator chose it
+				file, err := os.OpenFile(path, flag&^os.O_CREATE, 0)
 				if err != nil {
 					return nil, err
 				}

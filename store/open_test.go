@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -39,37 +40,72 @@ func newFile(tb testing.TB) string {
 	return path
 }
 
-func overwrite(tb testing.TB, path string, at int64, b []byte) {
-	tb.Helper()
-	file, err := os.OpenFile(path, os.O_RDWR, 0)
+// storeFile is a closed store that a test damages.
+type storeFile struct {
+	tb   testing.TB
+	path string
+}
+
+func (f storeFile) must(err error) {
+	f.tb.Helper()
 	if err != nil {
-		tb.Fatal(err)
-	}
-	if _, err := file.WriteAt(b, at); err != nil {
-		tb.Fatal(err)
-	}
-	if err := file.Close(); err != nil {
-		tb.Fatal(err)
+		f.tb.Fatal(err)
 	}
 }
 
-func truncate(tb testing.TB, path string, size int64) {
-	tb.Helper()
-	if err := os.Truncate(path, size); err != nil {
-		tb.Fatal(err)
-	}
+func (f storeFile) truncate(size int64) {
+	f.tb.Helper()
+	f.must(os.Truncate(f.path, size))
 }
 
-func putMeta(tb testing.TB, path string, key, value []byte) {
-	tb.Helper()
-	db, err := bolt.Open(path, fileMode, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
+func (f storeFile) overwrite(at int64, b []byte) {
+	f.tb.Helper()
+	file, err := os.OpenFile(f.path, os.O_RDWR, 0)
+	f.must(err)
+	_, err = file.WriteAt(b, at)
+	f.must(errors.Join(err, file.Close()))
+}
+
+func (f storeFile) replace(content string) {
+	f.tb.Helper()
+	f.must(os.WriteFile(f.path, []byte(content), fileMode))
+}
+
+func (f storeFile) putMeta(key, value []byte) {
+	f.tb.Helper()
+	db, err := bolt.Open(f.path, fileMode, nil)
+	f.must(err)
 	err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketMeta).Put(key, value) })
-	if err := errors.Join(err, db.Close()); err != nil {
-		tb.Fatal(err)
-	}
+	f.must(errors.Join(err, db.Close()))
+}
+
+// newestPages returns how many pages of the file are in use.
+func (f storeFile) newestPages() int64 {
+	f.tb.Helper()
+	file, err := os.Open(f.path)
+	f.must(err)
+	metas, err := readMetas(file)
+	f.must(errors.Join(err, file.Close()))
+	return int64(max(metas[0].pages, metas[1].pages))
+}
+
+// damageRecord flips a bit in the middle of a record, and of what is left of
+// earlier copies of it, where the disk would.
+func (f storeFile) damageRecord(bucket []byte, key string) {
+	f.tb.Helper()
+	db, err := bolt.Open(f.path, fileMode, nil)
+	f.must(err)
+	var value []byte
+	err = db.View(func(tx *bolt.Tx) error {
+		value = bytes.Clone(tx.Bucket(bucket).Get([]byte(key)))
+		return nil
+	})
+	f.must(errors.Join(err, db.Close()))
+	data, err := os.ReadFile(f.path)
+	f.must(err)
+	damaged := bytes.Clone(value)
+	damaged[len(value)/2] ^= 1
+	f.replace(string(bytes.ReplaceAll(data, value, damaged)))
 }
 
 func TestOpenRefusesWhatIsNotAWholeStore(t *testing.T) {
@@ -77,77 +113,65 @@ func TestOpenRefusesWhatIsNotAWholeStore(t *testing.T) {
 	page := int64(os.Getpagesize())
 	tests := []struct {
 		name   string
-		damage func(tb testing.TB, path string)
+		damage func(f storeFile)
 		want   error
 		says   string // what the operator reads of it
 	}{
-		{"empty", func(tb testing.TB, path string) { truncate(tb, path, 0) }, ErrDamaged, "empty"},
-		{"of one byte", func(tb testing.TB, path string) { truncate(tb, path, 1) }, ErrForeign, "another kind of file"},
-		{"cut off in the first meta", func(tb testing.TB, path string) { truncate(tb, path, 50) }, ErrDamaged, "meta pages"},
-		{"cut off after a page", func(tb testing.TB, path string) { truncate(tb, path, page) }, ErrDamaged, "cut off"},
-		{"cut off after two pages", func(tb testing.TB, path string) { truncate(tb, path, 2*page) }, ErrDamaged, "cut off"},
-		{"cut off after four pages", func(tb testing.TB, path string) { truncate(tb, path, 4*page) }, ErrDamaged, "cut off"},
-		{"cut off by a byte", func(tb testing.TB, path string) {
-			truncate(tb, path, newestPages(tb, path)*page-1)
+		{"empty", func(f storeFile) { f.truncate(0) }, ErrDamaged, "empty"},
+		{"of one byte", func(f storeFile) { f.truncate(1) }, ErrForeign, "another kind of file"},
+		{"cut off in the first meta", func(f storeFile) { f.truncate(50) }, ErrDamaged, "meta pages"},
+		{"cut off after a page", func(f storeFile) { f.truncate(page) }, ErrDamaged, "cut off"},
+		{"cut off after two pages", func(f storeFile) { f.truncate(2 * page) }, ErrDamaged, "cut off"},
+		{"cut off after four pages", func(f storeFile) { f.truncate(4 * page) }, ErrDamaged, "cut off"},
+		{"cut off by a byte", func(f storeFile) {
+			f.truncate(f.newestPages()*page - 1)
 		}, ErrDamaged, "cut off"},
-		{"zeroed at the beginning", func(tb testing.TB, path string) { overwrite(tb, path, 0, make([]byte, 4*page)) }, ErrDamaged, "zeros"},
-		{"zeroed behind the metas", func(tb testing.TB, path string) {
-			overwrite(tb, path, 2*page, make([]byte, (newestPages(tb, path)-2)*page))
+		{"zeroed at the beginning", func(f storeFile) { f.overwrite(0, make([]byte, 4*page)) }, ErrDamaged, "zeros"},
+		{"zeroed behind the metas", func(f storeFile) {
+			f.overwrite(2*page, make([]byte, (f.newestPages()-2)*page))
 		}, ErrDamaged, "restore a backup"},
-		{"both metas damaged", func(tb testing.TB, path string) {
-			overwrite(tb, path, 40, []byte{0xff, 0xfe})
-			overwrite(tb, path, page+40, []byte{0xff, 0xfe})
+		{"both metas damaged", func(f storeFile) {
+			f.overwrite(40, []byte{0xff, 0xfe})
+			f.overwrite(page+40, []byte{0xff, 0xfe})
 		}, ErrDamaged, "both its meta pages"},
-		{"garbage", func(tb testing.TB, path string) {
-			overwrite(tb, path, 0, []byte(strings.Repeat("garbage ", 2000)))
+		{"garbage", func(f storeFile) {
+			f.overwrite(0, []byte(strings.Repeat("garbage ", 2000)))
 		}, ErrForeign, "overwritten"},
-		{"a text file", func(tb testing.TB, path string) {
-			if err := os.WriteFile(path, []byte("format: 1\n"), 0o600); err != nil {
-				tb.Fatal(err)
-			}
+		{"a text file", func(f storeFile) {
+			f.replace("format: 1\n")
 		}, ErrForeign, "name another file"},
-		{"a folder", func(tb testing.TB, path string) {
-			if err := errors.Join(os.Remove(path), os.Mkdir(path, 0o700)); err != nil {
-				tb.Fatal(err)
-			}
+		{"a folder", func(f storeFile) {
+			f.must(errors.Join(os.Remove(f.path), os.Mkdir(f.path, 0o700)))
 		}, nil, "directory"},
-		{"a bbolt file of something else", func(tb testing.TB, path string) {
-			if err := os.Remove(path); err != nil {
-				tb.Fatal(err)
-			}
-			db, err := bolt.Open(path, fileMode, nil)
-			if err := errors.Join(err, db.Close()); err != nil {
-				tb.Fatal(err)
-			}
+		{"a bbolt file of something else", func(f storeFile) {
+			f.must(os.Remove(f.path))
+			db, err := bolt.Open(f.path, fileMode, nil)
+			f.must(errors.Join(err, db.Close()))
 		}, ErrForeign, "something else"},
-		{"of a newer format", func(tb testing.TB, path string) {
-			putMeta(tb, path, keyFormat, binary.BigEndian.AppendUint32(nil, 1000))
+		{"of a newer format", func(f storeFile) {
+			f.putMeta(keyFormat, binary.BigEndian.AppendUint32(nil, 1000))
 		}, ErrNewer, "format 1000"},
-		{"without a format", func(tb testing.TB, path string) { putMeta(tb, path, keyFormat, nil) }, ErrDamaged, "format"},
-		{"with a damaged state", func(tb testing.TB, path string) {
-			putMeta(tb, path, keyState, []byte("nonsense"))
+		{"without a format", func(f storeFile) { f.putMeta(keyFormat, nil) }, ErrDamaged, "format"},
+		{"with a damaged state", func(f storeFile) {
+			f.putMeta(keyState, []byte("nonsense"))
 		}, ErrDamaged, "checksum"},
-		{"with a state of a newer version", func(tb testing.TB, path string) {
-			putMeta(tb, path, keyState, seal(string(keyState), []byte{stateVersion + 1}))
+		{"with a state of a newer version", func(f storeFile) {
+			f.putMeta(keyState, seal(string(keyState), []byte{stateVersion + 1}))
 		}, ErrDamaged, "newer"},
-		{"with a damaged API", func(tb testing.TB, path string) { damageRecord(tb, path, bucketAPIs, "orders") }, ErrDamaged, `API "orders"`},
-		{"without its log", func(tb testing.TB, path string) {
-			if err := os.Remove(path + logSuffix); err != nil {
-				tb.Fatal(err)
-			}
+		{"with a damaged API", func(f storeFile) { f.damageRecord(bucketAPIs, "orders") }, ErrDamaged, `API "orders"`},
+		{"without its log", func(f storeFile) {
+			f.must(os.Remove(f.path + logSuffix))
 		}, ErrNoLog, acceptLoss},
-		{"with an empty log", func(tb testing.TB, path string) { truncate(tb, path+logSuffix, 0) }, ErrNoLog, "cannot be read"},
-		{"with the log of another store", func(tb testing.TB, path string) {
-			if err := writeLog(path+logSuffix, "store_other", nil); err != nil {
-				tb.Fatal(err)
-			}
+		{"with an empty log", func(f storeFile) { storeFile{f.tb, f.path + logSuffix}.truncate(0) }, ErrNoLog, "cannot be read"},
+		{"with the log of another store", func(f storeFile) {
+			f.must(writeLog(f.path+logSuffix, "store_other", nil))
 		}, ErrNoLog, "another store"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			path := newFile(t)
-			test.damage(t, path)
+			test.damage(storeFile{t, path})
 			s, err := Open(path, testOptions())
 			if err == nil {
 				_ = s.Close()
@@ -160,61 +184,6 @@ func TestOpenRefusesWhatIsNotAWholeStore(t *testing.T) {
 				t.Error("opening it again succeeded")
 			}
 		})
-	}
-}
-
-// newestPages returns how many pages of a file are in use.
-func newestPages(tb testing.TB, path string) int64 {
-	tb.Helper()
-	file, err := os.Open(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	metas, err := readMetas(file)
-	if err := errors.Join(err, file.Close()); err != nil || len(metas) != 2 {
-		tb.Fatal("no two metas", err)
-	}
-	newest := metas[0]
-	if metas[1].transaction > newest.transaction {
-		newest = metas[1]
-	}
-	return int64(newest.pages)
-}
-
-// damageRecord flips a bit in the middle of a record, where the disk would.
-func damageRecord(tb testing.TB, path string, bucket []byte, key string) {
-	tb.Helper()
-	db, err := bolt.Open(path, fileMode, nil)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	var value []byte
-	err = db.View(func(tx *bolt.Tx) error {
-		value = append(value, tx.Bucket(bucket).Get([]byte(key))...)
-		return nil
-	})
-	if err := errors.Join(err, db.Close()); err != nil {
-		tb.Fatal(err)
-	}
-	data, err := os.ReadFile(path)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	found := 0
-	for at := strings.Index(string(data), string(value)); at >= 0; { // stale copies too
-		found++
-		data[at+len(value)/2] ^= 1
-		next := strings.Index(string(data[at+1:]), string(value))
-		if next < 0 {
-			break
-		}
-		at += 1 + next
-	}
-	if found == 0 || len(value) == 0 {
-		tb.Fatalf("no record %q", key)
-	}
-	if err := os.WriteFile(path, data, fileMode); err != nil {
-		tb.Fatal(err)
 	}
 }
 
@@ -312,7 +281,7 @@ func TestDamagedRecordIsRefusedAlone(t *testing.T) {
 	if err := errors.Join(err, s.Close()); err != nil {
 		t.Fatal(err)
 	}
-	damageRecord(t, path, bucketTokens, token.ID)
+	storeFile{t, path}.damageRecord(bucketTokens, token.ID)
 	var log lines
 	o := testOptions()
 	o.Logger = log.logger()

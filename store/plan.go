@@ -135,7 +135,7 @@ func (p *planner) step(c Change, do func(*change) error) {
 	p.plan.steps = append(p.plan.steps, do)
 }
 
-func (p *planner) warn(format string, args ...any) {
+func (p *planner) warnf(format string, args ...any) {
 	p.plan.Warnings = append(p.plan.Warnings, fmt.Sprintf(format, args...))
 }
 

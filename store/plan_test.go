@@ -92,7 +92,7 @@ func TestPlanOfAChangedToken(t *testing.T) {
 			if got := errors.Is(err, ErrWiden); got != test.widens {
 				t.Errorf("applying it without AllowWiden: got %v, want ErrWiden: %t", err, test.widens)
 			}
-			result, err := s.Apply(context.Background(), plan, ApplyOptions{AllowWiden: true})
+			_, err = s.Apply(context.Background(), plan, ApplyOptions{AllowWiden: true})
 			if test.widens && err != nil {
 				t.Errorf("applying it with AllowWiden: %v", err)
 			}
@@ -101,7 +101,7 @@ func TestPlanOfAChangedToken(t *testing.T) {
 			if err != nil || !again.Empty() || len(again.steps) != 0 {
 				t.Errorf("planning it again: got %+v, %v, want nothing to do", again, err)
 			}
-			if result, err = s.Apply(context.Background(), again, ApplyOptions{}); err != nil || result.Revision != revision {
+			if result, err := s.Apply(context.Background(), again, ApplyOptions{}); err != nil || result.Revision != revision {
 				t.Errorf("applying it again: got revision %d, %v, want %d", result.Revision, err, revision)
 			}
 		})

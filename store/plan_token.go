@@ -19,7 +19,7 @@ func (p *planner) planToken(a *account, wanted *scopes.Token) error {
 	case err != nil:
 		return err
 	case live.terminal:
-		p.warn("token %s was deleted, and is skipped; remove it from the file, or create it again by hand", ref)
+		p.warnf("token %s was deleted, and is skipped; remove it from the file, or create it again by hand", ref)
 		return nil
 	}
 	return p.planUpdate(a, live, wanted)
@@ -60,7 +60,7 @@ func (p *planner) planUpdate(a *account, live *record, wanted *scopes.Token) err
 	}
 	p.judge(&c, live, now)
 	if live.owner != p.file.Owner && live.declared != nil {
-		p.warn("token %s was declared by owner %q; it is now %q's", live.ref(), live.owner, p.file.Owner)
+		p.warnf("token %s was declared by owner %q; it is now %q's", live.ref(), live.owner, p.file.Owner)
 	}
 	if now.countsActive() && !live.countsActive() {
 		a.active++
@@ -123,7 +123,7 @@ func (p *planner) planCredential(c *Change, live, now *record) error {
 		return nil
 	}
 	if p.isDead(d) {
-		p.warn("the credential of token %s was deleted or rotated out, and is ignored; remove it from the file", now.ref())
+		p.warnf("the credential of token %s was deleted or rotated out, and is ignored; remove it from the file", now.ref())
 		return nil
 	}
 	if err := p.claim(d, now.ref()); err != nil {

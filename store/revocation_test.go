@@ -114,7 +114,7 @@ func TestADamagedMetaRevivesNothing(t *testing.T) {
 		t.Run(fmt.Sprintf("at %d", meta), func(t *testing.T) {
 			t.Parallel()
 			path := newFile(t)
-			overwrite(t, path, meta+40, []byte{0xff, 0xfe})
+			storeFile{t, path}.overwrite(meta+40, []byte{0xff, 0xfe})
 			s, log := openLogged(t, path)
 			for name, state := range map[string]scopes.State{"a": scopes.Active, "b": scopes.Deactivated, "c": scopes.Unknown} {
 				if got := stateOf(s, "secret of "+name); got != state {

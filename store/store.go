@@ -13,6 +13,7 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 )
 
 // Options say how a store is opened. The zero value is fit for use.
@@ -125,7 +126,7 @@ func (s *Store) guard(fn func() error) (err error) {
 			s.fail(err)
 		}
 	}()
-	if err := fn(); !errors.Is(err, bolt.ErrDatabaseNotOpen) {
+	if err := fn(); !errors.Is(err, bolterrors.ErrDatabaseNotOpen) {
 		return err
 	}
 	return ErrClosed
