@@ -2,13 +2,11 @@ package caddymodule
 
 import (
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
-	"go.uber.org/zap/exp/zapslog"
 
 	"github.com/scopegate/scopegate/store"
 )
@@ -43,7 +41,7 @@ func openStore(key, path string, logger *zap.Logger) (*pooled, error) {
 				return nil, fmt.Errorf("scopegate: making the folder of the store: %w", err)
 			}
 		}
-		s, err := store.Open(path, store.Options{Logger: slogOf(logger)})
+		s, err := store.Open(path, store.Options{Logger: newStoreLog(logger)})
 		if err != nil {
 			return nil, err
 		}
@@ -80,11 +78,6 @@ func resolveLinks(path string) string {
 		return path
 	}
 	return filepath.Join(resolveLinks(parent), filepath.Base(path))
-}
-
-// slogOf gives the store, which knows no Caddy, a logger that ends in Caddy's.
-func slogOf(logger *zap.Logger) *slog.Logger {
-	return slog.New(zapslog.NewHandler(logger.Core(), zapslog.WithName("scopegate.store")))
 }
 
 var _ caddy.Destructor = (*pooled)(nil)
