@@ -79,6 +79,22 @@ func TestExplainAgreesWithDecide(t *testing.T) {
 	}
 }
 
+// TestRouteAgreesWithDecide holds where a request leads to what is decided on it
+// for a token that has everything.
+func TestRouteAgreesWithDecide(t *testing.T) {
+	t.Parallel()
+	for _, c := range readCorpus(t) {
+		grant := scopes.Grant{State: scopes.Active, Access: scopes.ReadWrite}
+		want := c.view.Decide(&c.request, &grant)
+		if want.Reason == scopes.AccountMismatch || want.Reason == scopes.MethodNotGranted {
+			want.Reason = scopes.Allowed // it leads there all the same
+		}
+		if got := c.view.Route(&c.request); got != want {
+			t.Errorf("%s: %s\n\tRoute  %s\n\tDecide %s", c.place, c.line, describe(&got), describe(&want))
+		}
+	}
+}
+
 // TestMethodsAtAgreesWithDecide holds the answer to preflights to the decision: a
 // path has a method just where some grant of it would be allowed.
 func TestMethodsAtAgreesWithDecide(t *testing.T) {
