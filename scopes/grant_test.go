@@ -22,6 +22,9 @@ func TestRulesOfManyOperations(t *testing.T) {
 	granted := []string{"0", "63", "64", "127", "128", "130", "299"}
 	token := scopes.Token{Scopes: []scopes.Scope{{API: "wide", Methods: get, Operations: granted}}}
 	grant := scopes.GrantOf(&scopes.Account{Name: "acme"}, &token, catalog)
+	if len(grant.Rules) != 4 {
+		t.Errorf("%d rules, want one for each 64 operations of which some are granted: 4", len(grant.Rules))
+	}
 	for _, op := range api.Operations {
 		want := scopes.OperationNotGranted
 		if slices.Contains(granted, op.Name) {
