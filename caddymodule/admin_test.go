@@ -80,7 +80,7 @@ func testAdminAnswers(t *testing.T, g *gateway) {
 		{"accounts", "GET", "/scopegate/accounts", "", "", 200, `[{"name":"acme","ids":["IRab12cd34"],"max_active_tokens":20,"active_tokens":4,"created":"`},
 		{"tokens", "GET", "/scopegate/tokens", "", "", 200, `"token":"acme/sync"`},
 		{"tokens of an account", "GET", "/scopegate/tokens?account=globex", "", "", 200, "[]\n"},
-		{"token", "GET", "/scopegate/tokens/acme/sync", "", "", 200, `"scopes":[{"api":"orders","versions":["v1"],"methods":["GET","HEAD"]}],"credentials":[]`},
+		{"token", "GET", "/scopegate/tokens/acme/sync", "", "", 200, `"scopes":[{"api":"orders","versions":["v1"],"methods":["GET"]}],"credentials":[]`},
 		{"unknown token", "GET", "/scopegate/tokens/acme/none", "", "", 404, `acme/none`},
 		{"unknown id", "GET", "/scopegate/tokens/tok_0123456789012345678901", "", "", 404, `not found`},
 		{"no id", "GET", "/scopegate/tokens/acme", "", "", 400, `expected a token as account/name, or by its id`},

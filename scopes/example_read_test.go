@@ -35,7 +35,7 @@ func ExampleRead() {
 	}
 	token := file.Accounts[0].Tokens[0]
 	fmt.Println(token.Name, "may", token.Scopes[0].Methods, token.Scopes[0].API, token.Scopes[0].Versions)
-	// Output: nightly-sync may GET|HEAD orders [v1]
+	// Output: nightly-sync may GET orders [v1]
 }
 
 func ExampleRead_problems() {

@@ -77,6 +77,15 @@ func (m Methods) WithHead() Methods {
 	return m
 }
 
+// withoutHead returns m without HEAD where GET implies it: the one way to write
+// down what a scope grants.
+func (m Methods) withoutHead() Methods {
+	if m&methodGet != 0 && m != AllMethods {
+		m &^= methodHead
+	}
+	return m
+}
+
 // Names returns the names in the set in a fixed order, or just "*" for
 // AllMethods.
 func (m Methods) Names() []string {

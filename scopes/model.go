@@ -143,7 +143,7 @@ type Contact struct {
 type Scope struct {
 	API      string
 	Versions []string // sorted as declared; empty only for an API without versions
-	Methods  Methods  // HEAD is included where GET is
+	Methods  Methods  // GET includes HEAD, which is left out then
 	// Operations are the only ones granted; none means all that the API has or will have.
 	Operations []string
 }

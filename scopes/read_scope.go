@@ -37,6 +37,7 @@ func (r *reader) readScopes(n *yamlNode, d *tokenDraft) {
 		if readFields(r, &scopeTable, item, item, &draft) && r.told() == before && draft.api.sound {
 			r.checkScope(&draft)
 		}
+		draft.Methods = draft.Methods.withoutHead()
 		d.Scopes = append(d.Scopes, draft.Scope)
 	}
 }

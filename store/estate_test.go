@@ -71,7 +71,7 @@ func estateScope(random *rand.Rand) scopes.Scope {
 	s := scopes.Scope{
 		API:      fmt.Sprintf("api-%02d", random.IntN(estateAPIs)),
 		Versions: []string{fmt.Sprintf("v%d", 1+random.IntN(3))},
-		Methods:  scopes.MethodOf("GET").WithHead(),
+		Methods:  scopes.MethodOf("GET"),
 	}
 	if random.IntN(2) == 0 {
 		s.Methods |= scopes.MethodOf("POST")

@@ -201,7 +201,7 @@ func testFile(accounts ...scopes.Account) *scopes.File {
 func testToken(name string) scopes.Token {
 	return scopes.Token{
 		Name: name, Description: "for tests", Contact: scopes.Contact{Email: "data@acme.example"},
-		Scopes:     []scopes.Scope{{API: "orders", Versions: []string{"v1"}, Methods: scopes.MethodOf("GET").WithHead()}},
+		Scopes:     []scopes.Scope{{API: "orders", Versions: []string{"v1"}, Methods: scopes.MethodOf("GET")}},
 		Credential: scopes.DigestOf("secret of " + name),
 	}
 }
