@@ -109,7 +109,7 @@ func (a *App) Start() error {
 		a.opened = opened
 	}
 	if a.Scopes != nil {
-		a.watch = newWatch(a.opened.Store, a.Scopes, a.logger.Named("scopes"), a.metrics)
+		a.watch = newWatch(a.opened, a.Scopes, a.logger.Named("scopes"), a.metrics)
 		if err := a.watch.first(); err != nil {
 			return err
 		}
@@ -142,7 +142,7 @@ func (a *App) Store() *store.Store {
 	if !a.ready.Load() {
 		return nil
 	}
-	return a.opened.Store
+	return a.opened.Store()
 }
 
 // Snapshot implements [proxy.Source].
@@ -150,7 +150,7 @@ func (a *App) Snapshot() proxy.Snapshot {
 	if !a.ready.Load() {
 		return nil
 	}
-	if s := a.opened.Snapshot(); s != nil {
+	if s := a.opened.Store().Snapshot(); s != nil {
 		return s
 	}
 	return nil

@@ -1,9 +1,13 @@
 package caddymodule
 
 import (
+	"context"
 	"fmt"
+	"log/slog"
 	"os"
 	"path/filepath"
+	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -16,11 +20,81 @@ import (
 // one, so that both must share one handle.
 var stores = caddy.NewUsagePool()
 
-// pooled is a store in the pool, which closes it when nobody uses it any more.
-type pooled struct{ *store.Store }
+// mendInterval is how often a store that has failed is tried to be opened again.
+const mendInterval = 2 * time.Second
+
+// pooled is a store in the pool. It is closed when nobody uses it any more, and
+// opened again when it has failed, such as after a disk error or because its file
+// was replaced.
+type pooled struct {
+	current atomic.Pointer[store.Store]
+	path    string
+	logger  *slog.Logger
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+// openPooled opens a store and sees to it until Destruct.
+func openPooled(path string, logger *slog.Logger) (*pooled, error) {
+	s, err := store.Open(path, store.Options{Logger: logger})
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	p := &pooled{path: path, logger: logger, cancel: cancel, done: make(chan struct{})}
+	p.current.Store(s)
+	go p.attend(ctx)
+	return p, nil
+}
+
+// Store returns the store as it was last opened.
+func (p *pooled) Store() *store.Store { return p.current.Load() }
 
 // Destruct implements caddy.Destructor.
-func (p *pooled) Destruct() error { return p.Close() }
+func (p *pooled) Destruct() error {
+	p.cancel()
+	<-p.done
+	return p.Store().Close()
+}
+
+// attend looks after the store until ctx ends.
+func (p *pooled) attend(ctx context.Context) {
+	defer close(p.done)
+	ticker := time.NewTicker(mendInterval)
+	defer ticker.Stop()
+	told := ""
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+		}
+		if p.Store().Err() == nil {
+			continue
+		}
+		err := p.mend()
+		if err == nil {
+			told = ""
+			p.logger.Info("the store is open again")
+		} else if told != err.Error() {
+			told = err.Error()
+			p.logger.Error("the store cannot be opened again; every request is refused until it can", "error", err)
+		}
+	}
+}
+
+// mend closes the store that failed and opens it again.
+func (p *pooled) mend() error {
+	if err := p.Store().Close(); err != nil {
+		p.logger.Warn("closing the store that failed", "error", err)
+	}
+	s, err := store.Open(p.path, store.Options{Logger: p.logger})
+	if err != nil {
+		return err
+	}
+	p.current.Store(s)
+	return nil
+}
 
 // shareStore takes the store that this process has open under a key; nil if there
 // is none. Whoever gets one, and nobody else, releases it.
@@ -41,11 +115,7 @@ func openStore(key, path string, logger *zap.Logger) (*pooled, error) {
 				return nil, fmt.Errorf("scopegate: making the folder of the store: %w", err)
 			}
 		}
-		s, err := store.Open(path, store.Options{Logger: newStoreLog(logger)})
-		if err != nil {
-			return nil, err
-		}
-		return &pooled{s}, nil
+		return openPooled(path, newStoreLog(logger))
 	})
 	if err != nil {
 		return nil, err

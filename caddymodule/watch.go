@@ -32,7 +32,7 @@ const maxPlans = 5
 // watch applies a scope file whenever its bytes differ from those that were last
 // applied from the same path. A file that cannot be applied changes nothing.
 type watch struct {
-	store   *store.Store
+	store   *pooled
 	file    *ScopeFile
 	source  string // the path by which the store remembers what was applied
 	logger  *zap.Logger
@@ -47,7 +47,7 @@ type watch struct {
 	done   chan struct{}
 }
 
-func newWatch(s *store.Store, file *ScopeFile, logger *zap.Logger, m *metrics) *watch {
+func newWatch(s *pooled, file *ScopeFile, logger *zap.Logger, m *metrics) *watch {
 	source := file.Path
 	if absolute, err := filepath.Abs(source); err == nil {
 		source = absolute
@@ -68,7 +68,11 @@ func (w *watch) first() error {
 	if err == nil {
 		return nil
 	}
-	if _, before, lookup := w.store.AppliedDigest(w.source); lookup != nil || !before {
+	_, before, lookup := w.store.Store().AppliedDigest(w.source)
+	if lookup != nil {
+		return fmt.Errorf("scopegate: %w", lookup)
+	}
+	if !before {
 		w.metrics.applies.WithLabelValues("failed").Inc()
 		return fmt.Errorf("scopegate: the scope file cannot be applied, and none was applied before:\n%w", err)
 	}
@@ -162,7 +166,7 @@ func (w *watch) apply(ctx context.Context) error {
 		return err
 	}
 	digest := sha256.Sum256(src)
-	last, ok, err := w.store.AppliedDigest(w.source)
+	last, ok, err := w.store.Store().AppliedDigest(w.source)
 	if err != nil {
 		return err
 	}
@@ -188,10 +192,10 @@ func (w *watch) apply(ctx context.Context) error {
 func (w *watch) change(ctx context.Context, file *scopes.File, digest [sha256.Size]byte) (result store.Result, err error) {
 	for range maxPlans {
 		var plan *store.Plan
-		if plan, err = w.store.Plan(ctx, file, store.PlanOptions{}); err != nil {
+		if plan, err = w.store.Store().Plan(ctx, file, store.PlanOptions{}); err != nil {
 			return store.Result{}, err
 		}
-		result, err = w.store.Apply(ctx, plan, store.ApplyOptions{
+		result, err = w.store.Store().Apply(ctx, plan, store.ApplyOptions{
 			Actor: "scope file " + w.file.Path, AllowWiden: !w.file.Review, Source: w.source, Digest: digest,
 		})
 		if !errors.Is(err, store.ErrMoved) {

@@ -57,13 +57,10 @@ func (s *Store) change(ctx context.Context, actor string, fn func(*change) error
 
 // writable returns why no change can be made, or nil.
 func (s *Store) writable() error {
-	switch failure := s.failure.Load(); {
-	case failure != nil:
-		return *failure
-	case s.readOnly:
+	if s.readOnly && s.failure.Load() == nil {
 		return fmt.Errorf("%w: %s cannot be written", ErrReadOnly, s.path)
 	}
-	return s.broken
+	return s.Err()
 }
 
 // commit makes a change, in this order: the transaction is filled, the next
@@ -190,9 +187,10 @@ func (s *Store) commitFailed(c *change, next *published, cause error) error {
 		s.fail(fmt.Errorf("%w: a commit failed, and then reading it back: %w", ErrReopen, errors.Join(cause, err)))
 		return *s.failure.Load()
 	case written:
-		s.broken = fmt.Errorf("%w: it is not certain that the last change is on the disk: %w", ErrReopen, cause)
+		broken := fmt.Errorf("%w: it is not certain that the last change is on the disk: %w", ErrReopen, cause)
+		s.broken.Store(&broken)
 		s.publish(c, next)
-		return s.broken
+		return broken
 	}
 	s.revision = c.revision // the log may have it
 	if c.revokes {
@@ -281,7 +279,13 @@ func (c *change) writeToken(old, now *record) error {
 	if _, err := decodeRecord([]byte(now.id), value); err != nil {
 		return fmt.Errorf("%w: token %s cannot be stored as it is: %w", ErrConflict, now.ref(), err)
 	}
-	if err := c.bucket(bucketTokens).Put([]byte(now.id), value); err != nil {
+	tokens := c.bucket(bucketTokens)
+	if tokens.Get([]byte(now.id)) == nil {
+		if _, err := tokens.NextSequence(); err != nil { // it counts them
+			return err
+		}
+	}
+	if err := tokens.Put([]byte(now.id), value); err != nil {
 		return err
 	}
 	names, ref := c.bucket(bucketNames), []byte(now.ref())

@@ -40,6 +40,8 @@ type Store struct {
 	snapshot atomic.Pointer[Snapshot]
 	// failure is set once the store can no longer be used, and says why.
 	failure atomic.Pointer[error]
+	// broken is set once no further change can be made, and says why.
+	broken atomic.Pointer[error]
 	// pending are revocations that hold here and are in the log, but not in the
 	// file yet. The next change writes them. A published map is never modified.
 	pending atomic.Pointer[map[string]*revocation]
@@ -50,7 +52,6 @@ type Store struct {
 	revision uint64            // the highest that was ever used
 	accounts map[string]uint32 // where each name stands in the snapshot's
 	journal  *revocationLog    // nil if the store is read-only
-	broken   error             // why no further change can be made until the store is opened again
 	closed   bool
 }
 
@@ -92,13 +93,24 @@ func (s *Store) Close() error {
 	if s.journal != nil {
 		errs = append(errs, s.journal.close())
 	}
-	if fault { // bbolt may be stuck in the middle of something; the lock goes with the file
-		errs = append(errs, s.file.Close())
+	if fault { // bbolt may be stuck in the middle of something
+		errs = append(errs, unlock(s.file), s.file.Close())
 	} else {
 		errs = append(errs, s.db.Close())
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("store: closing %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// Err returns why the store must be closed and opened again; nil while it is fit
+// for use. It wraps [ErrClosed], [ErrDamaged] or [ErrReopen].
+func (s *Store) Err() error {
+	for _, reason := range []*error{s.failure.Load(), s.broken.Load()} {
+		if reason != nil {
+			return *reason
+		}
 	}
 	return nil
 }
