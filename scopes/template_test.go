@@ -63,6 +63,15 @@ func TestParseTemplateErrors(t *testing.T) {
 	}
 }
 
+func TestParseTemplateTakesTheLongest(t *testing.T) {
+	t.Parallel()
+	for _, path := range []string{"/" + strings.Repeat("a", 255), "/" + strings.Repeat("a/", 2047) + "a"} {
+		if template, err := scopes.ParseTemplate(path); err != nil || template.String() != path {
+			t.Errorf("ParseTemplate of %d bytes: %v", len(path), err)
+		}
+	}
+}
+
 // FuzzTemplate reads templates: what is accepted is written as it was read, and
 // some request matches it.
 func FuzzTemplate(f *testing.F) {
