@@ -4,6 +4,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/scopegate/scopegate/proxy"
@@ -58,6 +59,16 @@ func (m *metrics) register(registry *prometheus.Registry) error {
 	return nil
 }
 
+// Provision puts the metrics of the running configuration into the registry of the
+// next one. Caddy's admin endpoint tells from that even after the next one was
+// rejected, perhaps before its scopegate app got to do so.
+func (*Admin) Provision(ctx caddy.Context) error {
+	if _, err := activeStore(); err != nil {
+		return nil //nolint:nilerr // no such app runs
+	}
+	return processMetrics.register(ctx.GetMetricsRegistry())
+}
+
 // count counts a decision and the time that it took.
 func (m *metrics) count(v *proxy.Verdict, took time.Duration) {
 	m.duration.Observe(took.Seconds())
@@ -96,4 +107,7 @@ func (c *storeCollector) Collect(values chan<- prometheus.Metric) {
 	gauge(c.revision, float64(snapshot.Revision()))
 }
 
-var _ prometheus.Collector = (*storeCollector)(nil)
+var (
+	_ caddy.Provisioner    = (*Admin)(nil)
+	_ prometheus.Collector = (*storeCollector)(nil)
+)
