@@ -14,6 +14,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/scopegate/scopegate/scopes"
 )
 
 // testbed is one Caddy process that attacks run against, with a site for each way
@@ -91,11 +93,9 @@ func proxyOptions(p port) string {
 // startTestbed starts everything, to end with the test.
 func startTestbed(t *testing.T) *testbed {
 	t.Helper()
-	b := &testbed{
-		sites: make(map[string]map[port]string),
-		bare:  freeAddr(t), bareWeb: freeAddr(t),
-		echo: startEcho(t), secret: startEcho(t), web: startWeb(t), hasty: startHasty(t), careless: startCareless(t),
-	}
+	b := &testbed{sites: make(map[string]map[port]string), bare: freeAddr(t), bareWeb: freeAddr(t)}
+	t.Cleanup(func() { b.check(t) }) // the last thing, when all upstreams have ended
+	b.echo, b.secret, b.web, b.hasty, b.careless = startEcho(t), startEcho(t), startWeb(t), startHasty(t), startCareless(t)
 	for name := range attackForms {
 		b.sites[name] = make(map[port]string)
 		for _, p := range ports(name) {
@@ -106,6 +106,19 @@ func startTestbed(t *testing.T) *testbed {
 	writeCertificate(t, b.dir)
 	b.start(t)
 	return b
+}
+
+// check looks at all that ever arrived.
+func (b *testbed) check(t *testing.T) {
+	t.Helper()
+	for _, r := range b.secret.requests() {
+		t.Errorf("this arrived where no token has access:\n%s", excerpt(string(r.raw)))
+	}
+	for _, r := range b.echo.requests() {
+		if r.err == nil && r.request.RequestURI == incomplete {
+			t.Errorf("a request of which a part is missing arrived as a whole one:\n%s", excerpt(string(r.raw)))
+		}
+	}
 }
 
 // config is a Caddyfile with a site for each form and port. A site has no host, so that it
@@ -135,7 +148,7 @@ func (b *testbed) config() string {
 				site("https", b.sites[name][p], "tls {$DIR}/certificate.pem {$DIR}/key.pem\n"+body)
 				continue
 			case portPages:
-				body += "handle_errors {\nreverse_proxy " + b.echo.addr + "\n}\n"
+				body += "handle_errors {\nroute {\n@get method GET\nreverse_proxy @get " + b.echo.addr + "\nrespond {err.status_code}\n}\n}\n"
 			}
 			site("http", b.sites[name][p], body)
 		}
@@ -143,12 +156,8 @@ func (b *testbed) config() string {
 	return c.String()
 }
 
-// The credentials of the testbed's tokens.
-const (
-	expiredSecret  = "expired-0123456789abcdef"
-	inactiveSecret = "inactive-0123456789abcdef"
-	officeSecret   = "office-0123456789abcdef"
-)
+// secretOf is the credential of one of the testbed's tokens.
+func secretOf(token string) string { return "the-secret-of-" + token }
 
 // scopeFile has an API for each kind of upstream. The token acme/reader may read
 // orders v1 and the actions of version 14; acme/writer may do everything but with
@@ -158,9 +167,9 @@ func (b *testbed) scopeFile() string {
 		`{api: raw, methods: ["*"]}, {api: slashes, methods: ["*"]}, {api: hosted, methods: ["*"]}, {api: partners, methods: ["*"]}, ` +
 		`{api: web, methods: ["*"]}, {api: hasty, methods: ["*"]}, {api: careless, methods: ["*"]}]`
 	const reading = `[{api: orders, version: "v1", methods: [GET]}, {api: actions, version: "14", methods: [GET]}]`
-	token := func(name, secret, more, scopes string) string {
+	token := func(name, more, granted string) string {
 		return fmt.Sprintf("      %s: {description: d, contact: {email: a@b.example}, credential: %q, %sscopes: %s}\n",
-			name, digestOf(secret), more, scopes)
+			name, scopes.DigestOf(secretOf(name)), more, granted)
 	}
 	return fmt.Sprintf(`format: 1
 apis:
@@ -197,11 +206,11 @@ accounts:
   acme:
     tokens:
 `, b.echo.url(), b.secret.url(), "http://"+b.web.addr, "http://"+b.hasty.addr, "http://"+b.careless.addr) +
-		token("reader", readerSecret, `version: "14", `, reading) +
-		token("writer", writerSecret, "", everything) +
-		token("expired", expiredSecret, "expires: 2020-01-01, ", reading) +
-		token("inactive", inactiveSecret, "state: inactive, ", reading) +
-		token("office", officeSecret, "sources: [203.0.113.0/24], ", reading)
+		token("reader", `version: "14", `, reading) +
+		token("writer", "", everything) +
+		token("expired", "expires: 2020-01-01, ", reading) +
+		token("inactive", "state: inactive, ", reading) +
+		token("office", "sources: [203.0.113.0/24], ", reading)
 }
 
 // writeCertificate writes a certificate that nobody signed, and its key.

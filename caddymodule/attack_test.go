@@ -11,6 +11,17 @@ var attacks = []struct {
 	{"path spellings", attackPathSpellings},
 	{"target bytes", attackTargetBytes},
 	{"prefixes", attackPrefixes},
+	{"methods", attackMethods},
+	{"versions", attackVersions},
+	{"credentials", attackCredentials},
+	{"near misses", attackNearMisses},
+	{"identity headers", attackIdentity},
+	{"forwarded headers", attackForwardedHeaders},
+	{"target forms", attackTargetForms},
+	{"framing", attackFraming},
+	{"early answers", attackEarlyAnswers},
+	{"withheld bodies", attackWithheldBodies},
+	{"replays", attackReplays},
 }
 
 // TestAttack runs every class against both ways to write a gateway down.

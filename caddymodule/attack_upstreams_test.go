@@ -115,7 +115,7 @@ func startHasty(t *testing.T) *hasty {
 }
 
 // careless is an upstream that reads each request to its end and then closes the
-// connection instead of answering.
+// connection instead of answering, unless the last segment of the path is a status.
 type careless struct {
 	tally
 	addr string
@@ -125,12 +125,21 @@ func startCareless(t *testing.T) *careless {
 	t.Helper()
 	c := new(careless)
 	c.addr = listen(t, func(conn net.Conn) {
-		r, err := http.ReadRequest(bufio.NewReader(conn))
-		if err != nil {
-			return
+		reader := bufio.NewReader(conn)
+		for {
+			r, err := http.ReadRequest(reader)
+			if err != nil {
+				return
+			}
+			_, _ = io.Copy(io.Discard, r.Body) // all that comes
+			c.add(r)
+			if !strings.HasSuffix(r.URL.Path, "/200") {
+				return
+			}
+			if _, err := io.WriteString(conn, "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"); err != nil {
+				return
+			}
 		}
-		_, _ = io.Copy(io.Discard, r.Body) // all that comes
-		c.add(r)
 	})
 	return c
 }
