@@ -68,7 +68,7 @@ func (s *Store) writable() error {
 // committed, the snapshot is published.
 func (s *Store) commit(actor string, fn func(*change) error) error {
 	var c *change
-	var next *published
+	var next *Snapshot
 	err := s.guard(func() error {
 		return s.db.Update(func(tx *bolt.Tx) (err error) {
 			if c, err = s.begin(tx, actor); err != nil {
@@ -163,10 +163,9 @@ func (c *change) replaceDamaged(r *revocation) error {
 }
 
 // publish makes what was committed visible.
-func (s *Store) publish(c *change, next *published) {
+func (s *Store) publish(c *change, next *Snapshot) {
 	s.revision = c.revision
-	s.accounts = next.accounts
-	s.snapshot.Store(next.snapshot)
+	s.snapshot.Store(next)
 	s.pending.Store(nil)
 	commit := []logLine{{act: actCommit, revision: c.revision}}
 	if err := s.journal.append(commit, false); err != nil {
@@ -176,7 +175,7 @@ func (s *Store) publish(c *change, next *published) {
 
 // commitFailed settles what a failed commit left behind. Either the file has the
 // change, and it is not certain that the disk has, or it is as it was.
-func (s *Store) commitFailed(c *change, next *published, cause error) error {
+func (s *Store) commitFailed(c *change, next *Snapshot, cause error) error {
 	var written bool
 	err := s.view(func(r reader) error {
 		written = r.state.revision == c.revision

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -126,7 +127,8 @@ func fillEstate(tb testing.TB, path string, n int) {
 	})
 	slices.SortFunc(records, func(a, b *record) int { return strings.Compare(a.id, b.id) })
 	inParts(bucketTokens, n, func(i int) (string, []byte) { return records[i].id, records[i].encode() })
-	if err := db.Sync(); err != nil {
+	err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketTokens).SetSequence(uint64(n)) })
+	if err := errors.Join(err, db.Sync()); err != nil {
 		tb.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

@@ -6,6 +6,7 @@ import (
 	"math"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -116,6 +117,21 @@ type indexed struct {
 	rules             []scopes.Rule
 }
 
+// newShardBuilder returns a builder with room for some entries of ordinary size.
+func newShardBuilder(entries int) shardBuilder {
+	const text, rules = 48, 2
+	return shardBuilder{
+		entries: make([]entry, 0, entries),
+		text:    make([]byte, 0, entries*text),
+		rules:   make([]scopes.Rule, 0, entries*rules),
+	}
+}
+
+// place sets where the account's name stands in the snapshot's.
+func (x *indexed) place(account uint32, length int) {
+	x.account, x.accountLength = account, uint8(length) //nolint:gosec // decodeHead has checked it
+}
+
 // shardBuilder collects the entries of a shard.
 type shardBuilder struct {
 	entries []entry
@@ -156,13 +172,38 @@ func (b *shardBuilder) copy(s *shard, e *entry) {
 	b.entries = append(b.entries, moved)
 }
 
-// build returns the shard, in slices of exactly the size that they need.
-func (b *shardBuilder) build() shard {
-	s := shard{slots: len(b.entries) * slotsPerEntry / 10, text: string(b.text), rules: exact(b.rules), extras: exact(b.extras)}
-	order := make([]uint64, len(b.entries)) // the key, then the position
-	for i := range b.entries {
-		order[i] = uint64(keyOf(&b.entries[i].digest))<<32 | uint64(i)
+// build returns the shard of what some builders have collected, in memory of exactly
+// the size that it needs. The builders are of no use afterwards.
+func build(parts ...*shardBuilder) shard {
+	var text, rules, extras int
+	var order []uint64 // of each entry: the key, the position among all
+	for _, b := range parts {
+		for i := range b.entries {
+			e := &b.entries[i]
+			order = append(order, uint64(keyOf(&e.digest))<<32|uint64(len(order)))
+			e.text += uint32(text)   //nolint:gosec // bounded by what add checks
+			e.rules += uint32(rules) //nolint:gosec // the same
+			if e.extra != 0 {
+				e.extra += uint32(extras) //nolint:gosec // the same
+			}
+		}
+		text, rules, extras = text+len(b.text), rules+len(b.rules), extras+len(b.extras)
 	}
+	s := shard{slots: len(order) * slotsPerEntry / 10, rules: make([]scopes.Rule, 0, rules)}
+	var all strings.Builder
+	all.Grow(text)
+	for _, b := range parts {
+		all.Write(b.text)
+		s.rules = append(s.rules, b.rules...)
+		s.extras = append(s.extras, b.extras...)
+	}
+	s.text = all.String()
+	s.fill(order, parts)
+	return s
+}
+
+// fill makes the table of entries that are given by their keys and their positions.
+func (s *shard) fill(order []uint64, parts []*shardBuilder) {
 	slices.Sort(order)
 	end := 0 // of the table so far
 	for i, o := range order {
@@ -171,26 +212,19 @@ func (b *shardBuilder) build() shard {
 	}
 	s.table = make([]entry, max(end, s.slots)+1)
 	for _, o := range order {
-		s.table[o>>32] = b.entries[o&math.MaxUint32]
+		at := int(o & math.MaxUint32)
+		part := 0
+		for at >= len(parts[part].entries) {
+			at -= len(parts[part].entries)
+			part++
+		}
+		s.table[o>>32] = parts[part].entries[at]
 	}
-	return s
-}
-
-// exact returns s without unused capacity.
-func exact[T any](s []T) []T {
-	if len(s) == cap(s) {
-		return s
-	}
-	return append(make([]T, 0, len(s)), s...)
 }
 
 // with returns a copy of the shard without some digests and with some more entries.
 func (s *shard) with(without map[scopes.Digest]bool, more []indexed) (shard, error) {
-	b := shardBuilder{
-		entries: make([]entry, 0, len(s.table)+len(more)),
-		text:    make([]byte, 0, len(s.text)),
-		rules:   make([]scopes.Rule, 0, len(s.rules)),
-	}
+	b := newShardBuilder(len(s.table) + len(more))
 	for i := range s.table {
 		if e := &s.table[i]; e.state == scopes.Unknown || without[e.digest] {
 			continue
@@ -202,5 +236,5 @@ func (s *shard) with(without map[scopes.Digest]bool, more []indexed) (shard, err
 			return shard{}, err
 		}
 	}
-	return b.build(), nil
+	return build(&b), nil
 }

@@ -51,7 +51,7 @@ func TestShardFinds(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			s := b.build()
+			s := build(&b)
 			for i := range test.count {
 				d := test.digest(i)
 				e := s.find(&d)
@@ -79,7 +79,7 @@ func TestShardSearchesAreShort(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	s := b.build()
+	s := build(&b)
 	longest, total := 0, 0
 	for i := range s.table {
 		if s.table[i].state == scopes.Unknown {

@@ -138,21 +138,26 @@ func (s *Store) protect() error {
 
 // loadIndex publishes the first snapshot.
 func (s *Store) loadIndex() error {
-	return s.view(func(r reader) error {
-		snapshot, accounts, err := s.load(r)
-		if err != nil {
+	var l *loader
+	err := s.view(func(r reader) (err error) {
+		l, err = s.newLoader(r)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if err := l.loadAll(s); err != nil {
+		return err
+	}
+	snapshot := l.finish()
+	if pending := s.pending.Load(); pending != nil {
+		if snapshot, err = snapshot.without(*pending); err != nil {
 			return err
 		}
-		if pending := s.pending.Load(); pending != nil {
-			if snapshot, err = snapshot.without(*pending); err != nil {
-				return err
-			}
-		}
-		snapshot.revision = s.revision
-		s.accounts = accounts
-		s.snapshot.Store(snapshot)
-		return nil
-	})
+	}
+	snapshot.revision = s.revision
+	s.snapshot.Store(snapshot)
+	return nil
 }
 
 // recover writes what is pending into the file, and says so in the audit log. The

@@ -8,18 +8,12 @@ import (
 	"github.com/scopegate/scopegate/scopes"
 )
 
-// published is what readers see of a change, once it is committed.
-type published struct {
-	snapshot *Snapshot
-	accounts map[string]uint32 // where each name stands in the snapshot's
-}
-
 // prepare writes what the change has collected, builds what is to be published,
 // and writes revocations onto the disk. After it only the commit is left.
-func (c *change) prepare() (*published, error) {
+func (c *change) prepare() (*Snapshot, error) {
 	if len(c.entries) == 0 { // not worth a revision
 		c.revision = c.store.revision
-		return &published{c.store.snapshot.Load(), c.store.accounts}, nil
+		return c.store.snapshot.Load(), nil
 	}
 	if err := c.putAccounts(); err != nil {
 		return nil, err
@@ -31,11 +25,11 @@ func (c *change) prepare() (*published, error) {
 	if err := c.bucket(bucketMeta).Put(keyState, c.state.encode()); err != nil {
 		return nil, err
 	}
-	next, err := c.publication()
+	next, err := c.nextSnapshot()
 	if err != nil {
 		return nil, err
 	}
-	next.snapshot.revision = c.revision
+	next.revision = c.revision
 	if len(c.revocations) == 0 {
 		return next, nil
 	}
@@ -86,54 +80,57 @@ func (c *change) putEntries() error {
 	return nil
 }
 
-// publication builds the next snapshot. Grants are compiled against one catalog, so
-// a new one means compiling all of them again.
-func (c *change) publication() (*published, error) {
+// nextSnapshot builds the snapshot that has the change. Grants are compiled against
+// one catalog, so another catalog means compiling all of them again.
+func (c *change) nextSnapshot() (*Snapshot, error) {
 	if c.recompile {
-		snapshot, accounts, err := c.store.load(c.reader)
-		return &published{snapshot, accounts}, err
+		l, err := c.store.newLoader(c.reader)
+		if err != nil {
+			return nil, err
+		}
+		err = l.newPart(1).load(c.reader, "", "")
+		return l.finish(), err
 	}
-	p := &published{snapshot: c.store.snapshot.Load(), accounts: c.store.accounts}
-	names := c.indexAccounts(p)
-	without, more, err := c.indexTokens(p.accounts)
+	current := c.store.snapshot.Load()
+	names := c.indexAccounts(current.accounts)
+	without, more, err := c.indexTokens(current.catalog, &names)
 	if err != nil {
 		return nil, err
 	}
-	if p.snapshot, err = p.snapshot.with(without, more); err != nil {
+	next, err := current.with(without, more)
+	if err != nil {
 		return nil, err
 	}
-	p.snapshot.accounts = names
-	p.snapshot.counts.Damaged -= c.repaired
+	next.accounts = names
+	next.counts.Damaged -= c.repaired
 	for _, t := range c.tokens {
 		if t.old != nil {
-			p.snapshot.counts.add(t.old.flags(), -1)
+			next.counts.add(t.old.flags(), -1)
 		}
-		p.snapshot.counts.add(t.now.flags(), 1)
+		next.counts.add(t.now.flags(), 1)
 	}
-	return p, nil
+	return next, nil
 }
 
-// indexAccounts returns the accounts for the next snapshot, and sets p.accounts
-// where there are new ones.
-func (c *change) indexAccounts(p *published) accountNames {
-	names := p.snapshot.accounts
+// indexAccounts returns the accounts for the next snapshot: the same ones, unless
+// the change touches what a snapshot has of one.
+func (c *change) indexAccounts(names accountNames) accountNames {
 	var changed []*account
 	for _, name := range sortedKeys(c.accounts) {
-		if at, ok := p.accounts[name]; !ok || !slices.Equal(names.ids[at], c.accounts[name].ids) {
-			changed = append(changed, c.accounts[name])
+		a := c.accounts[name]
+		if at, ok := names.find([]byte(name)); !ok || !slices.Equal(names.ids[at], a.ids) {
+			changed = append(changed, a)
 		}
 	}
 	if len(changed) == 0 {
 		return names
 	}
-	p.accounts = maps.Clone(p.accounts)
-	return names.with(p.accounts, changed)
+	return names.with(changed)
 }
 
 // indexTokens returns what the change takes out of the index, and what it adds.
-func (c *change) indexTokens(accounts map[string]uint32) (without map[scopes.Digest]bool, more []indexed, err error) {
+func (c *change) indexTokens(catalog *scopes.Catalog, names *accountNames) (without map[scopes.Digest]bool, more []indexed, err error) {
 	without = make(map[scopes.Digest]bool)
-	catalog := c.store.snapshot.Load().catalog
 	for id, t := range c.tokens {
 		for _, d := range t.old.digests() {
 			without[d] = true
@@ -147,8 +144,12 @@ func (c *change) indexTokens(accounts map[string]uint32) (without map[scopes.Dig
 		if err != nil {
 			return nil, nil, err
 		}
+		at, ok := names.find([]byte(t.now.account))
+		if !ok { // its account's record is damaged
+			continue
+		}
 		for i := range items {
-			items[i].account, items[i].accountLength = accounts[t.now.account], uint8(len(t.now.account)) //nolint:gosec // checked in decodeHead
+			items[i].place(at, len(t.now.account))
 		}
 		more = append(more, items...)
 	}

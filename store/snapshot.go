@@ -1,7 +1,6 @@
 package store
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -17,38 +16,6 @@ type Snapshot struct {
 	shards   []shard // shardCount
 	accounts accountNames
 	now      func() time.Time
-}
-
-// accountNames are what grants have of accounts. It has no pointer for each of
-// them either, and no memory to wait for but where an account has other names.
-type accountNames struct {
-	text  string              // the names, one after the other
-	ids   map[uint32][]string // by where the name stands: the other names of accounts that have some
-	count int
-}
-
-// with returns the names with some more accounts, or with other ids of known ones,
-// and adds to known where their names stand.
-func (a accountNames) with(known map[string]uint32, more []*account) accountNames {
-	text := []byte(a.text)
-	a.ids = maps.Clone(a.ids)
-	for _, account := range more {
-		at, ok := known[account.name]
-		if !ok {
-			at = uint32(len(text)) //nolint:gosec // 4 GiB of names do not fit into memory
-			text = append(text, account.name...)
-			known[account.name] = at
-			a.count++
-		}
-		if delete(a.ids, at); len(account.ids) > 0 {
-			if a.ids == nil {
-				a.ids = make(map[uint32][]string)
-			}
-			a.ids[at] = slices.Clone(account.ids)
-		}
-	}
-	a.text = string(text)
-	return a
 }
 
 // Catalog returns the compiled APIs. The grants are compiled against it.

@@ -49,9 +49,8 @@ type Store struct {
 	// writer has one element: who takes it out may make a change, and alone uses
 	// the fields below.
 	writer   chan struct{}
-	revision uint64            // the highest that was ever used
-	accounts map[string]uint32 // where each name stands in the snapshot's
-	journal  *revocationLog    // nil if the store is read-only
+	revision uint64         // the highest that was ever used
+	journal  *revocationLog // nil if the store is read-only
 	closed   bool
 }
 
