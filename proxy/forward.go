@@ -108,7 +108,7 @@ func isProtected(field string, api *scopes.API) bool {
 // apart, and a request without a body leaves nothing behind.
 func guardBody(w http.ResponseWriter, r *http.Request, api *scopes.API) http.ResponseWriter {
 	cleanTrailer(r.Trailer, api)
-	if !hasBody(r) {
+	if !hasBody(r) && len(r.Trailer) == 0 { // HTTP/2 may have trailers without a body
 		return w
 	}
 	body := &watchedBody{ReadCloser: r.Body, request: r, api: api, left: r.ContentLength}

@@ -279,6 +279,29 @@ func TestGuardBodyOfStreams(t *testing.T) {
 	}
 }
 
+// HTTP/2 may have trailers where there is no body, or none of a length that counts.
+func TestTrailersWithoutABody(t *testing.T) {
+	t.Parallel()
+	r := parse(t, "POST / HTTP/1.1\nContent-Length: 0")
+	r.ProtoMajor, r.ProtoMinor = 2, 0
+	r.Trailer = http.Header{"X-Checksum": nil, "X-Scopegate-Token": nil}
+	r.Body = io.NopCloser(readFunc(func([]byte) (int, error) {
+		r.Trailer["X-Checksum"], r.Trailer["X-Scopegate-Token"] = []string{"7"}, []string{"x"}
+		return 0, io.EOF
+	}))
+	guardBody(httptest.NewRecorder(), r, nil)
+	if _, err := io.Copy(io.Discard, r.Body); err != nil {
+		t.Fatal(err)
+	}
+	if want := (http.Header{"X-Checksum": {"7"}}); !maps.EqualFunc(r.Trailer, want, slices.Equal) {
+		t.Errorf("got %q, want %q", r.Trailer, want)
+	}
+}
+
+type readFunc func([]byte) (int, error)
+
+func (f readFunc) Read(p []byte) (int, error) { return f(p) }
+
 func TestTrailers(t *testing.T) {
 	t.Parallel()
 	const trailers = "X-Scopegate-Token: x\r\nX_Scopegate_Account: x\r\nIR-Version: 13\r\nIr_version: 13\r\nX-Http-Method-Override: PUT\r\nX-Checksum: 7\r\n"

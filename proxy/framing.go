@@ -8,7 +8,7 @@ import (
 // wellFramed reports whether every hop will take the request for the same
 // message: no tunnel, no upgrade but to a WebSocket, no second method.
 func wellFramed(r *http.Request) bool {
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace {
+	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || !isToken(r.Method) {
 		return false
 	}
 	for name, values := range r.Header {
@@ -26,6 +26,17 @@ func wellFramed(r *http.Request) bool {
 		}
 	}
 	return true
+}
+
+// isToken reports whether s is a token (RFC 9110, section 5.6.2), as methods are.
+// Go looks at those of HTTP/1 only.
+func isToken(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c <= ' ' || c > '~' || strings.IndexByte(`"(),/:;<=>?@[\]{}`, c) >= 0 {
+			return false
+		}
+	}
+	return s != ""
 }
 
 // isWebSocket reports whether Upgrade fields ask for a WebSocket, on GET and

@@ -57,6 +57,23 @@ func TestWellFramed(t *testing.T) {
 	}
 }
 
+// What Go does not check of an HTTP/2 request.
+func TestMethodIsToken(t *testing.T) {
+	t.Parallel()
+	for method, want := range map[string]bool{
+		"GET": true, "get": true, "M-SEARCH": true, "VERSION-CONTROL": true, "!#$%&'*+-.^_`|~09azAZ": true,
+		"": false, "GET ": false, "GET /secret HTTP/1.1": false, "G\tT": false, "G\x00T": false, "G\x7fT": false, "G\u0395T": false,
+		"G(T": false, "G)T": false, "G,T": false, "G/T": false, "G:T": false, "G;T": false, "G<T": false, "G=T": false, "G>T": false,
+		"G?T": false, "G@T": false, "G[T": false, `G\T`: false, "G]T": false, "G{T": false, "G}T": false, `G"T`: false,
+	} {
+		r := parse(t, "GET / HTTP/1.1\nHost: h")
+		r.Method, r.ProtoMajor = method, 2
+		if got := wellFramed(r); got != want {
+			t.Errorf("%q: got %v, want %v", method, got, want)
+		}
+	}
+}
+
 func TestIdentityFields(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

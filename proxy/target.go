@@ -19,10 +19,11 @@ func readTarget(r *http.Request) (target string, ok bool) {
 }
 
 // originForm cuts scheme and authority off a target in absolute-form (RFC 9112,
-// section 3.2.2). The authority has become r.Host, as the RFC wants.
+// section 3.2.2). The authority has become r.Host, as the RFC wants. HTTP/2 and 3
+// have no such form (RFC 9113, section 8.3.1).
 func originForm(r *http.Request) (target string, ok bool) {
 	scheme, rest, ok := strings.Cut(r.RequestURI, "://")
-	if !ok || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
+	if !ok || r.ProtoMajor != 1 || !strings.EqualFold(scheme, "http") && !strings.EqualFold(scheme, "https") {
 		return "", false // authority-form, "*", or no target at all
 	}
 	if r.URL.Host == "" || r.URL.User != nil {

@@ -73,6 +73,25 @@ func TestReadTarget(t *testing.T) {
 	}
 }
 
+// HTTP/2 and 3 know the origin-form only.
+func TestReadTargetOfStreams(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		line string
+		want bool
+	}{
+		{"GET /a?b", true},
+		{"GET http://example.com/a?b", false},
+		{"GET https://example.com", false},
+	} {
+		r := parse(t, test.line+" HTTP/1.1\nHost: example.com")
+		r.ProtoMajor, r.ProtoMinor = 2, 0
+		if got, ok := readTarget(r); ok != test.want {
+			t.Errorf("%s: got %q, %v, want %v", test.line, got, ok, test.want)
+		}
+	}
+}
+
 func TestUnchanged(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
