@@ -188,39 +188,43 @@ func TestRejectedReload(t *testing.T) {
 	writeFile(t, filepath.Join(g.dir, "bad.yaml"), "format: 1\napi: {}\n")
 	g.mustLoad(t, proxyCaddyfile)
 	before := g.usage(t)
-	for _, test := range []struct{ name, caddyfile, says string }{
+	const times = 3 // apps start in a random order
+	for _, test := range []struct {
+		name, caddyfile, says string
+		times                 int
+	}{
 		{
 			"another app does not start", proxyCaddyfile + "\nhttp://" + occupied.Addr().String() + " {\n\trespond ok\n}\n",
-			"address already in use",
+			"address already in use", times,
 		},
 		{
 			"another handler is not provisioned", strings.Replace(proxyCaddyfile, "\tscopegate_proxy\n", "\tscopegate_proxy\n\theader X-A ( b\n", 1),
-			"error parsing regexp",
+			"error parsing regexp", times,
 		},
 		{
 			"its own handler is not provisioned", strings.Replace(proxyCaddyfile, "\tscopegate_proxy\n", "\tlog\n\tscopegate_proxy {\n\t\tcredentials header X-Key\n\t}\n", 1),
-			"X-Key",
+			"X-Key", times,
 		},
 		{
 			"another store in no folder", strings.Replace(proxyCaddyfile, "{$STORE}", "{$DIR}/missing/scopegate.db", 1),
-			"there is no folder",
+			"there is no folder", times,
 		},
 		{
 			"another store that is locked", strings.Replace(proxyCaddyfile, "{$STORE}", locked, 1),
-			"in use by another process",
+			"in use by another process", 1, // it waits for the lock
 		},
 		{
 			"another scope file that is bad", strings.Replace(proxyCaddyfile, "{$SCOPES}", "{$DIR}/bad.yaml", 1),
-			"bad.yaml:2:1: ",
+			"bad.yaml:2:1: ", times,
 		},
 		{
 			"another store and a bad scope file",
 			strings.Replace(strings.Replace(proxyCaddyfile, "{$STORE}", "{$DIR}/other.db", 1), "{$SCOPES}", "{$DIR}/bad.yaml", 1),
-			"bad.yaml:2:1: ",
+			"bad.yaml:2:1: ", times,
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			for range 3 { // apps start in a random order
+			for range test.times {
 				got := g.load(t, test.caddyfile)
 				if got.status == http.StatusOK || !strings.Contains(got.body, test.says) {
 					t.Fatalf("got %d %s, want an error with %q", got.status, got.body, test.says)

@@ -347,6 +347,7 @@ func TestShadow(t *testing.T) {
 func TestCredentialPlaces(t *testing.T) {
 	t.Parallel()
 	upstream := startEcho(t)
+	g := startGateway(t, proxyCaddyfile, ordersFile(upstream.url()))
 	basic := "Basic " + base64.StdEncoding.EncodeToString([]byte("acme:"+readerSecret))
 	for _, test := range []struct {
 		name, options string
@@ -388,9 +389,7 @@ func TestCredentialPlaces(t *testing.T) {
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			caddyfile := strings.Replace(proxyCaddyfile, "scopegate_proxy", "scopegate_proxy {\n"+test.options+"\n}", 1)
-			g := startGateway(t, caddyfile, ordersFile(upstream.url()))
-			upstream.take()
+			g.mustLoad(t, proxyWith(test.options))
 			if got := ask(t, http.MethodGet, g.url("/orders/v1/7"), "", test.lines...); got.status != test.status {
 				t.Errorf("got %d, want %d", got.status, test.status)
 			}
@@ -418,6 +417,7 @@ func TestSources(t *testing.T) {
 	file := ordersFile(upstream.url(),
 		bound("local", "local-0123456789abcdef", "127.0.0.0/8"),
 		bound("remote", "remote-0123456789abcdef", `203.0.113.0/24, "2001:db8::/32"`))
+	g := startGateway(t, proxyCaddyfile, file)
 	trusting := strings.Replace(proxyCaddyfile, "\tservers {\n", "\tservers {\n\t\ttrusted_proxies static 127.0.0.1\n", 1)
 	type request struct {
 		name, forwarded string
@@ -442,7 +442,7 @@ func TestSources(t *testing.T) {
 			{"remote", "nonsense", 403},
 		}},
 	} {
-		g := startGateway(t, test.caddyfile, file)
+		g.mustLoad(t, test.caddyfile)
 		for _, r := range test.requests {
 			var lines []string
 			if r.forwarded != "" {

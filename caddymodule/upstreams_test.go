@@ -199,6 +199,7 @@ func TestUpstreamChoice(t *testing.T) {
 	t.Parallel()
 	first, second := startEcho(t), startEcho(t)
 	file := strings.Replace(ordersFile("X"), `["X"]`, fmt.Sprintf(`["%s", "%s"]`, first.url(), second.url()), 1)
+	g := startGateway(t, proxyCaddyfile, file)
 	for _, test := range []struct {
 		policy        string
 		first, second int // how many of six requests they get
@@ -208,9 +209,7 @@ func TestUpstreamChoice(t *testing.T) {
 		{"header X-Tenant", 6, 0}, // or the other way round: one of them gets them all
 	} {
 		t.Run(test.policy, func(t *testing.T) {
-			g := startGateway(t, proxyWith("lb_policy "+test.policy), file)
-			first.take()
-			second.take()
+			g.mustLoad(t, proxyWith("lb_policy "+test.policy))
 			for range 6 {
 				if got := ask(t, http.MethodGet, g.url("/orders/v1/7"), readerSecret, "X-Tenant: acme"); got.status != http.StatusOK {
 					t.Errorf("got %d, want 200", got.status)
