@@ -50,7 +50,7 @@ soak: ## Run the long variants of the tests, then each fuzz target for a minute
 bench: bench-go bench-gateways ## Run the benchmarks of the packages, then the comparison of gateways
 
 bench-go: ## Run the Go benchmarks, with allocations
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCH_TIME) -count $(BENCH_COUNT) -timeout 2h ./scopes ./store ./proxy
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCH_TIME) -count $(BENCH_COUNT) -timeout 2h ./scopes ./store ./proxy ./caddymodule
 
 bench-gateways: caddy ## Compare the gateway with plain Caddy, nginx and HAProxy, side by side (Linux)
 	.ci/deps.sh wrk nginx haproxy taskset
