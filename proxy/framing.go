@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"net/http"
+	"strconv"
 	"strings"
 )
 
@@ -11,10 +12,17 @@ func wellFramed(r *http.Request) bool {
 	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || !isToken(r.Method) {
 		return false
 	}
+	if r.Host == "" && r.ProtoMajor != 1 { // HTTP/1.0 has none (RFC 9113, section 8.3.1)
+		return false
+	}
 	for name, values := range r.Header {
 		switch {
 		case name == "Upgrade":
 			if !isWebSocket(r, values) {
+				return false
+			}
+		case name == "Content-Length":
+			if r.ProtoMajor != 1 && !isLength(values, r.ContentLength) {
 				return false
 			}
 		case overridesMethod(name):
@@ -37,6 +45,16 @@ func isToken(s string) bool {
 		}
 	}
 	return s != ""
+}
+
+// isLength reports whether a Content-Length states the length that was taken for
+// the body's. Of HTTP/2, Go takes one that is no number for 0, and the first of two.
+func isLength(values []string, length int64) bool {
+	if len(values) != 1 {
+		return false
+	}
+	stated, err := strconv.ParseInt(values[0], 10, 64)
+	return err == nil && stated == length
 }
 
 // isWebSocket reports whether Upgrade fields ask for a WebSocket, on GET and

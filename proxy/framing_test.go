@@ -74,6 +74,49 @@ func TestMethodIsToken(t *testing.T) {
 	}
 }
 
+func TestHostIsThere(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		major, minor int
+		host         string
+		want         bool
+	}{{1, 0, "", true}, {1, 1, "h", true}, {2, 0, "h", true}, {2, 0, "", false}, {3, 0, "", false}} {
+		r := parse(t, "GET / HTTP/1.0")
+		r.ProtoMajor, r.ProtoMinor, r.Host = test.major, test.minor, test.host
+		if got := wellFramed(r); got != test.want {
+			t.Errorf("HTTP/%d.%d with host %q: got %v, want %v", test.major, test.minor, test.host, got, test.want)
+		}
+	}
+}
+
+// What Go makes of lengths in HTTP/2, and what they say.
+func TestLengthOfStreams(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		values []string
+		length int64
+		want   bool
+	}{
+		{[]string{"5"}, 5, true},
+		{[]string{"05"}, 5, true},
+		{[]string{"0"}, 0, true},
+		{[]string{"5"}, 0, false}, // the stream ended at once
+		{[]string{"five"}, 0, false},
+		{[]string{""}, 0, false},
+		{[]string{"-1"}, 0, false},
+		{[]string{"5, 5"}, 0, false},
+		{[]string{"5", "5"}, 5, false},
+		{[]string{"5", "6"}, 5, false},
+		{[]string{"18446744073709551615"}, 0, false},
+	} {
+		r := parse(t, "POST / HTTP/1.1\nHost: h")
+		r.ProtoMajor, r.Header["Content-Length"], r.ContentLength = 2, test.values, test.length
+		if got := wellFramed(r); got != test.want {
+			t.Errorf("%q, read as %d: got %v, want %v", test.values, test.length, got, test.want)
+		}
+	}
+}
+
 func TestIdentityFields(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
