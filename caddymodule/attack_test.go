@@ -22,6 +22,7 @@ var attacks = []struct {
 	{"early answers", attackEarlyAnswers},
 	{"withheld bodies", attackWithheldBodies},
 	{"replays", attackReplays},
+	{"HTTP2", attackHTTP2},
 }
 
 // TestAttack runs every class against both ways to write a gateway down.
