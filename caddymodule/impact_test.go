@@ -149,10 +149,11 @@ func checkImpactForwarded(t *testing.T, g *gateway, upstream *echo, op impactOpe
 	if requestLine, _, _ := strings.Cut(raw, "\r\n"); got[0] != requestLine || gotBody != body {
 		t.Errorf("the upstream got\n%q with %q, want\n%q with %q", got[0], gotBody, requestLine, body)
 	}
-	want := append(kept,
-		"X-Scopegate-Account: acme", "X-Scopegate-Api: "+op.api, "X-Scopegate-Version: "+op.version,
+	want := slices.Concat(kept, []string{
+		"X-Scopegate-Account: acme", "X-Scopegate-Api: " + op.api, "X-Scopegate-Version: " + op.version,
 		// what reverse_proxy adds
-		"Via: 1.1 Caddy", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: "+g.addr, "X-Forwarded-Proto: http")
+		"Via: 1.1 Caddy", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-Host: " + g.addr, "X-Forwarded-Proto: http",
+	})
 	if stated == "" {
 		want = append(want, "Irversion: "+op.version)
 	}
@@ -181,7 +182,7 @@ func exchange(t *testing.T, addr, raw string) (status int, body string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close()
+	defer func() { _ = conn.Close() }() // all was read
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Fatal(err)
 	}

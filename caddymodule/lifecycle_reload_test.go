@@ -182,9 +182,9 @@ func TestRejectedReload(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { occupied.Close() })
+	t.Cleanup(func() { _ = occupied.Close() }) // nobody connected
 	locked := filepath.Join(g.dir, "locked.db")
-	openStore(t, locked)
+	holdStore(t, locked)
 	writeFile(t, filepath.Join(g.dir, "bad.yaml"), "format: 1\napi: {}\n")
 	g.mustLoad(t, proxyCaddyfile)
 	before := g.usage(t)

@@ -22,18 +22,22 @@ func TestStartFails(t *testing.T) {
 		says    string
 	}{
 		{"locked", func(t *testing.T, g *gateway) {
-			openStore(t, g.store)
+			t.Helper()
+			holdStore(t, g.store)
 		}, "the store is in use by another process: stop that one first"},
 		{"missing folder", func(_ *testing.T, g *gateway) {
 			g.store = filepath.Join(g.dir, "missing", "scopegate.db")
 		}, "there is no folder"},
 		{"empty", func(t *testing.T, g *gateway) {
+			t.Helper()
 			writeFile(t, g.store, "")
 		}, "the store is damaged: it is empty, which a store never is"},
 		{"something else", func(t *testing.T, g *gateway) {
+			t.Helper()
 			writeFile(t, g.store, strings.Repeat("format: 1\n", 1<<12))
 		}, "not a Scopegate store"},
 		{"a folder", func(t *testing.T, g *gateway) {
+			t.Helper()
 			if err := os.Mkdir(g.store, 0o700); err != nil {
 				t.Fatal(err)
 			}
@@ -58,8 +62,8 @@ func TestStartFails(t *testing.T) {
 	}
 }
 
-// openStore opens a store in the test's process until the test ends.
-func openStore(t *testing.T, path string) *store.Store {
+// holdStore has a store open in the test's process until the test ends.
+func holdStore(t *testing.T, path string) {
 	t.Helper()
 	s, err := store.Open(path, store.Options{})
 	if err != nil {
@@ -70,7 +74,6 @@ func openStore(t *testing.T, path string) *store.Store {
 			t.Error(err)
 		}
 	})
-	return s
 }
 
 // A store that others can read is closed to them, and that is said.
@@ -140,7 +143,7 @@ func TestValidate(t *testing.T) {
 	wantStatus(t, g, "/orders/v1/7", readerSecret, http.StatusOK)
 
 	g.stop(t)
-	openStore(t, g.store)
+	holdStore(t, g.store)
 	validate()
 	g.store = filepath.Join(g.dir, "another.db")
 	validate()

@@ -43,11 +43,13 @@ func TestCredentialsInLogs(t *testing.T) {
 		},
 		{
 			"another header", "log {\n format filter {\n request>headers>X-Other delete\n }\n }\n",
-			site + "log\n" + gate + "}", []string{"default"},
+			site + "log\n" + gate + "}",
+			[]string{"default"},
 		},
 		{
 			"another spelling", "log {\n format filter {\n request>headers>x-api-key delete\n }\n }\n",
-			site + "log\n" + gate + "}", []string{"default"},
+			site + "log\n" + gate + "}",
+			[]string{"default"},
 		},
 		{
 			"wrapped", "log {\n format filter {\n wrap console\n fields {\n request>headers>X-Api-Key delete\n }\n }\n }\n",
@@ -59,11 +61,13 @@ func TestCredentialsInLogs(t *testing.T) {
 		},
 		{
 			"wrapped, not filtered", "log {\n format append {\n wrap json\n fields {\n server a\n }\n }\n }\n",
-			site + "log\n" + gate + "}", []string{"default"},
+			site + "log\n" + gate + "}",
+			[]string{"default"},
 		},
 		{
 			"a second global log", filterGlobal + "log all {\n output file {$DIR}/all.log\n }\n",
-			site + "log\n" + gate + "}", []string{"all"},
+			site + "log\n" + gate + "}",
+			[]string{"all"},
 		},
 		{
 			"a second global log of something else", filterGlobal + "log admin {\n output file {$DIR}/admin.log\n include admin\n }\n",
@@ -76,7 +80,8 @@ func TestCredentialsInLogs(t *testing.T) {
 		{
 			"another site of the server", filterGlobal,
 			site + "log {\n output file {$DIR}/a.log\n " + filter + "}\n" + gate + "}\n" +
-				"http://localhost:" + gatewayPort + " {\n log {\n output file {$DIR}/b.log\n }\n respond ok\n }", []string{"log1"},
+				"http://localhost:" + gatewayPort + " {\n log {\n output file {$DIR}/b.log\n }\n respond ok\n }",
+			[]string{"log1"},
 		},
 		{
 			"another server", filterGlobal,
@@ -88,11 +93,12 @@ func TestCredentialsInLogs(t *testing.T) {
 		},
 		{
 			"a log that routes choose", filterGlobal,
-			site + "log\n log chosen {\n no_hostname\n output file {$DIR}/chosen.log\n }\n log_name chosen\n" + gate + "}", []string{"chosen"},
+			site + "log chosen {\n no_hostname\n output file {$DIR}/chosen.log\n }\n log_name chosen\n log\n" + gate + "}",
+			[]string{"chosen"},
 		},
 		{
 			"a log that routes choose, filtered", filterGlobal,
-			site + "log\n log chosen {\n no_hostname\n output file {$DIR}/chosen.log\n " + filter + "}\n log_name chosen\n" + gate + "}", nil,
+			site + "log chosen {\n no_hostname\n output file {$DIR}/chosen.log\n " + filter + "}\n log_name chosen\n log\n" + gate + "}", nil,
 		},
 	}
 	g := startGateway(t, proxyCaddyfile, ordersFile("http://127.0.0.1:1"))

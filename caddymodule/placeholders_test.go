@@ -356,36 +356,50 @@ func TestCredentialPlaces(t *testing.T) {
 		arrives       map[string]string
 	}{
 		{
-			"bearer removed", "", []string{"Authorization: Bearer " + readerSecret, "X-Key: a"},
-			200, map[string]string{"Authorization": "", "X-Key": "a"},
+			"bearer removed", "",
+			[]string{"Authorization: Bearer " + readerSecret, "X-Key: a"},
+			200,
+			map[string]string{"Authorization": "", "X-Key": "a"},
 		},
 		{
-			"bearer kept", "keep_credentials", []string{"Authorization: Bearer " + readerSecret},
-			200, map[string]string{"Authorization": "Bearer " + readerSecret},
+			"bearer kept", "keep_credentials",
+			[]string{"Authorization: Bearer " + readerSecret},
+			200,
+			map[string]string{"Authorization": "Bearer " + readerSecret},
 		},
 		{
-			"basic removed", "credentials basic", []string{"Authorization: " + basic},
-			200, map[string]string{"Authorization": ""},
+			"basic removed", "credentials basic",
+			[]string{"Authorization: " + basic},
+			200,
+			map[string]string{"Authorization": ""},
 		},
 		{
-			"basic kept", "credentials basic\nkeep_credentials", []string{"Authorization: " + basic},
-			200, map[string]string{"Authorization": basic},
+			"basic kept", "credentials basic\nkeep_credentials",
+			[]string{"Authorization: " + basic},
+			200,
+			map[string]string{"Authorization": basic},
 		},
 		{
-			"basic is no place", "credentials bearer", []string{"Authorization: " + basic},
+			"basic is no place", "credentials bearer",
+			[]string{"Authorization: " + basic},
 			403, nil,
 		},
 		{
-			"header removed, Authorization is not ours", "credentials header X-Key", []string{"X-Key: " + readerSecret, "Authorization: Bearer other"},
-			200, map[string]string{"Authorization": "Bearer other", "X-Key": ""},
+			"header removed, Authorization is not ours", "credentials header X-Key",
+			[]string{"X-Key: " + readerSecret, "Authorization: Bearer other"},
+			200,
+			map[string]string{"Authorization": "Bearer other", "X-Key": ""},
 		},
 		{
-			"two places", "credentials bearer header X-Key", []string{"X-Key: " + readerSecret, "Authorization: Bearer " + readerSecret},
+			"two places", "credentials bearer header X-Key",
+			[]string{"X-Key: " + readerSecret, "Authorization: Bearer " + readerSecret},
 			403, nil,
 		},
 		{
-			"one of two places", "credentials bearer header X-Key", []string{"X-Key: " + readerSecret},
-			200, map[string]string{"X-Key": ""},
+			"one of two places", "credentials bearer header X-Key",
+			[]string{"X-Key: " + readerSecret},
+			200,
+			map[string]string{"X-Key": ""},
 		},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"encoding/pem"
 	"fmt"
+	"io"
+	"log"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -40,6 +42,7 @@ func newWitness(t *testing.T) *witness {
 		w.seen = append(w.seen, seen)
 	}))
 	w.EnableHTTP2 = true
+	w.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that are meant to fail
 	t.Cleanup(w.Close)
 	return w
 }
@@ -258,6 +261,22 @@ func TestUpstreamUnnamed(t *testing.T) {
 	g := startGateway(t, proxyCaddyfile, strings.Replace(ordersFile("X"), `    upstream: ["X"]`+"\n", "", 1))
 	wantStatus(t, g, "/orders/v1/7", readerSecret, http.StatusServiceUnavailable)
 	g.logs.wait(t, "the API has no upstream for this version: name one in the scope file", `(API orders, version \"v1\")`)
+}
+
+// In shadow the target names the API, whatever the token; without one, nothing
+// says where to.
+func TestUpstreamInShadow(t *testing.T) {
+	t.Parallel()
+	first, second := startEcho(t), startEcho(t)
+	g := startGateway(t, proxyWith("shadow"), twoVersions(first.url(), second.url()))
+	wantStatus(t, g, "/orders/v2/7", "unknown-0123456789abcdef", http.StatusOK)
+	wantStatus(t, g, "/orders/v1/7", "", http.StatusOK)
+	wantStatus(t, g, "/orders/v3/7", readerSecret, http.StatusServiceUnavailable)
+	wantStatus(t, g, "/nowhere", readerSecret, http.StatusServiceUnavailable)
+	g.logs.wait(t, "no API matches the request, which is let through in shadow only: nothing says where to")
+	if gotFirst, gotSecond := len(first.take()), len(second.take()); gotFirst != 1 || gotSecond != 1 {
+		t.Errorf("the upstreams got %d and %d requests, want one each", gotFirst, gotSecond)
+	}
 }
 
 // Whatever stands between the decision and the proxy: if it changes the method or
