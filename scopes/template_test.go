@@ -72,6 +72,25 @@ func TestParseTemplateTakesTheLongest(t *testing.T) {
 	}
 }
 
+// TestLongestLiteralMatches sends the longest literal as it is, in another case and
+// percent-encoded.
+func TestLongestLiteralMatches(t *testing.T) {
+	t.Parallel()
+	const longest = 255
+	api := scopes.API{Name: "a", FoldCase: true, Operations: []scopes.Operation{
+		{Name: "a", Methods: scopes.AllMethods, Path: "/" + strings.Repeat("a", longest)},
+	}}
+	view := newCatalog(t, api).View()
+	for unit, want := range map[string]scopes.Reason{"a": scopes.Allowed, "A": scopes.Allowed, "%61": scopes.Allowed, "%41": scopes.Allowed, "b": scopes.NoAPI} {
+		for length, want := range map[int]scopes.Reason{longest: want, longest - 1: scopes.NoAPI, longest + 1: scopes.NoAPI} {
+			request := scopes.Request{Method: "GET", Target: "/" + strings.Repeat(unit, length)}
+			if d := view.Decide(&request, &scopes.Grant{State: scopes.Active, Access: scopes.ReadWrite}); d.Reason != want {
+				t.Errorf("%d times %q: %s, want %s", length, unit, d.Reason, want)
+			}
+		}
+	}
+}
+
 // FuzzTemplate reads templates: what is accepted is written as it was read, and
 // some request matches it.
 func FuzzTemplate(f *testing.F) {
