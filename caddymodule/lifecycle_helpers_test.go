@@ -104,7 +104,7 @@ func tryToAsk(t *testing.T, method, url, secret string, lines ...string) (reply,
 // it was read. A reload closes the old listener, and the connections that wait
 // there to be accepted with it, in Caddy without Scopegate as well.
 func unread(err error) bool {
-	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, io.EOF)
+	return errors.Is(err, syscall.ECONNRESET) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.EOF)
 }
 
 // wantStatus fails the test unless a GET with a bearer credential is answered with
