@@ -4,7 +4,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/binary"
-	"fmt"
+	"errors"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -137,33 +137,77 @@ func heap() int64 {
 }
 
 // BenchmarkChange1M measures a change among a million tokens, from the call to the
-// published snapshot: with fsync, and what of it is not fsync.
+// published snapshot: an update without fsync, a revocation with all its fsyncs, and
+// beside them what one fsync costs.
 func BenchmarkChange1M(b *testing.B) {
 	const tokens = 1_000_000
 	path := copyEstate(b, tokens)
-	for _, sync := range []bool{true, false} {
-		b.Run(fmt.Sprintf("fsync=%t", sync), func(b *testing.B) {
-			s, err := Open(path, testOptions())
-			if err != nil {
-				b.Fatal(err)
-			}
-			defer func() { _ = s.Close() }()
-			s.db.NoSync = !sync
-			random := rand.New(rand.NewPCG(3, 4)) // the same each time
-			var took []time.Duration
-			for b.Loop() {
-				ref := estateRecord(random.IntN(tokens)).ref()
-				start := time.Now()
-				if _, err := s.Deactivate(context.Background(), "bench", ref); err != nil {
-					b.Fatal(err)
-				}
-				took = append(took, time.Since(start))
-			}
-			slices.Sort(took)
-			b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
-			b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
-		})
+	random := rand.New(rand.NewPCG(3, 4)) // the same each time
+	refs := random.Perm(tokens)
+	next := func() string {
+		ref := estateRecord(refs[0]).ref()
+		refs = refs[1:]
+		return ref
 	}
+	s, err := Open(path, testOptions())
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer func() { _ = s.Close() }()
+	b.Run("update/no-fsync", func(b *testing.B) {
+		s.db.NoSync = true
+		defer func() { s.db.NoSync = false }()
+		reportQuantiles(b, func(ref string) error { return describe(s, ref) }, next)
+	})
+	b.Run("revocation", func(b *testing.B) {
+		reportQuantiles(b, func(ref string) error {
+			_, err := s.Deactivate(context.Background(), "bench", ref)
+			return err
+		}, next)
+	})
+	b.Run("fsync", func(b *testing.B) {
+		file, err := os.Create(filepath.Join(b.TempDir(), "file"))
+		if err != nil {
+			b.Fatal(err)
+		}
+		defer func() { _ = file.Close() }()
+		page := make([]byte, os.Getpagesize())
+		reportQuantiles(b, func(string) error {
+			_, err := file.WriteAt(page, 0)
+			return errors.Join(err, file.Sync())
+		}, func() string { return "" })
+	})
+}
+
+// describe changes a token's description.
+func describe(s *Store, ref string) error {
+	return s.change(context.Background(), "bench", func(c *change) error {
+		old, err := c.find(ref)
+		if err != nil {
+			return err
+		}
+		now := old.clone()
+		now.token.Description += "!"
+		return c.putToken(old, now, "update", "")
+	})
+}
+
+// reportQuantiles runs do with what next returns, and reports its median and its
+// 99th percentile.
+func reportQuantiles(b *testing.B, do func(string) error, next func() string) {
+	b.Helper()
+	var took []time.Duration
+	for b.Loop() {
+		ref := next()
+		start := time.Now()
+		if err := do(ref); err != nil {
+			b.Fatal(err)
+		}
+		took = append(took, time.Since(start))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
 }
 
 func copyEstate(b *testing.B, n int) string {

@@ -28,22 +28,30 @@ func (s *Store) create() error {
 		return err
 	}
 	defer func() { _ = os.Remove(temporary.Name()) }()
-	if err := temporary.Close(); err != nil {
+	if err := errors.Join(temporary.Close(), initialise(temporary.Name(), id)); err != nil {
 		return err
 	}
-	if err := initialise(temporary.Name(), id); err != nil {
-		return err
-	}
-	if err := os.Link(temporary.Name(), s.path); err != nil {
-		if errors.Is(err, fs.ErrExist) { // another process was faster
+	if err := nameNew(temporary.Name(), s.path); err != nil {
+		if errors.Is(err, fs.ErrExist) { // another process was faster, and has its store open
 			return nil
 		}
-		if err := os.Rename(temporary.Name(), s.path); err != nil { // no links here
-			return err
-		}
+		return err
 	}
 	s.log.Info("there was no store: created an empty one")
-	return syncFolder(folder)
+	return nil
+}
+
+// nameNew gives a finished temporary file its name. The error wraps fs.ErrExist if
+// there is another file of that name.
+func nameNew(temporary, path string) error {
+	err := os.Link(temporary, path)
+	if err != nil && !errors.Is(err, fs.ErrExist) { // not every file system has links
+		err = os.Rename(temporary, path)
+	}
+	if err != nil {
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
 }
 
 // newStoreID returns the id that a new store gets. Where a revocations log is
@@ -66,7 +74,14 @@ func (s *Store) newStoreID() (string, error) {
 		return "", err
 	}
 	id = "store_" + strings.TrimPrefix(id, idPrefix)
-	return id, writeLog(s.path+logSuffix, id, nil)
+	name := nameNew
+	if log != nil && log.accept {
+		name = replaceFile
+	}
+	if err := writeLog(s.path+logSuffix, id, nil, name); !errors.Is(err, fs.ErrExist) {
+		return id, err
+	}
+	return s.newStoreID() // another process was faster: its log is there now
 }
 
 // initialise makes an empty store of an empty file.

@@ -181,10 +181,10 @@ func build(parts ...*shardBuilder) shard {
 		for i := range b.entries {
 			e := &b.entries[i]
 			order = append(order, uint64(keyOf(&e.digest))<<32|uint64(len(order)))
-			e.text += uint32(text)   //nolint:gosec // bounded by what add checks
-			e.rules += uint32(rules) //nolint:gosec // the same
+			e.text += uint32(text)
+			e.rules += uint32(rules)
 			if e.extra != 0 {
-				e.extra += uint32(extras) //nolint:gosec // the same
+				e.extra += uint32(extras)
 			}
 		}
 		text, rules, extras = text+len(b.text), rules+len(b.rules), extras+len(b.extras)

@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -372,5 +373,61 @@ func TestAChangeGivesUpWaiting(t *testing.T) {
 	s.unlock()
 	if got := stateOf(s, "secret of a"); got != scopes.Active {
 		t.Errorf("got state %d, want Active", got)
+	}
+}
+
+// A token whose account's record is damaged is refused. It can still be revoked.
+func TestDamagedAccount(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	storeFile{t, path}.damageRecord(bucketAccounts, "acme")
+	s, log := openLogged(t, path)
+	if got := stateOf(s, "secret of a"); got != scopes.Unknown {
+		t.Errorf("got state %d, want Unknown", got)
+	}
+	if !strings.Contains(log.String(), "kind=account") {
+		t.Errorf("the log does not tell: %q", log.String())
+	}
+	if _, err := s.Activate(context.Background(), "test", "acme/b"); !errors.Is(err, ErrDamaged) {
+		t.Errorf("Activate: got %v, want ErrDamaged", err)
+	}
+	for _, do := range []func(context.Context, string, string) (Token, error){s.Deactivate, s.Delete} {
+		mustDo(t, do, "acme/a")
+		if got := stateOf(s, "secret of a"); got != scopes.Unknown {
+			t.Errorf("got state %d, want Unknown", got)
+		}
+	}
+}
+
+func TestAccountNames(t *testing.T) {
+	t.Parallel()
+	var names accountNames
+	const count = 3000
+	for i := range count {
+		before := names
+		name := fmt.Sprint("account-", i)
+		names = names.with([]*account{{name: name}})
+		names = names.with([]*account{{name: fmt.Sprint("account-", i/2), ids: []string{fmt.Sprint(i)}}})
+		if _, ok := before.find([]byte(name)); ok {
+			t.Fatalf("%s is in what was there before it", name)
+		}
+	}
+	if names.count != count {
+		t.Errorf("got %d names, want %d", names.count, count)
+	}
+	for i := range count {
+		name := fmt.Sprint("account-", i)
+		at, ok := names.find([]byte(name))
+		if !ok || names.text[at:int(at)+len(name)] != name {
+			t.Fatalf("%s: got %d, %t", name, at, ok)
+		}
+		if want := []string{fmt.Sprint(2*i + 1)}; i < count/2 && !slices.Equal(names.ids[at], want) {
+			t.Errorf("%s: got ids %v, want %v", name, names.ids[at], want)
+		}
+	}
+	for _, name := range []string{"", "account", "account-", "account-30000", "b"} {
+		if at, ok := names.find([]byte(name)); ok {
+			t.Errorf("%q: got %d, want none", name, at)
+		}
 	}
 }

@@ -51,54 +51,53 @@ func (a *accountNames) find(name []byte) (at uint32, ok bool) {
 }
 
 // with returns the names with some more accounts, or with other ids of known ones.
-func (a accountNames) with(more []*account) accountNames {
+func (a *accountNames) with(more []*account) accountNames {
 	var unknown []*account
 	for _, m := range more {
 		if _, ok := a.find([]byte(m.name)); !ok {
 			unknown = append(unknown, m)
 		}
 	}
+	next := *a
 	if len(unknown) > 0 {
-		a = a.added(unknown)
+		next = a.added(unknown)
 	}
-	a.ids = maps.Clone(a.ids)
+	next.ids = maps.Clone(a.ids)
 	for _, m := range more {
-		at, _ := a.find([]byte(m.name))
-		if delete(a.ids, at); len(m.ids) > 0 {
-			if a.ids == nil {
-				a.ids = make(map[uint32][]string)
+		at, _ := next.find([]byte(m.name))
+		if delete(next.ids, at); len(m.ids) > 0 {
+			if next.ids == nil {
+				next.ids = make(map[uint32][]string)
 			}
-			a.ids[at] = slices.Clone(m.ids)
+			next.ids[at] = slices.Clone(m.ids)
 		}
 	}
-	return a
+	return next
 }
 
 // added returns the names with those of accounts that it does not have. They are
 // different ones.
-func (a accountNames) added(more []*account) accountNames {
+func (a *accountNames) added(more []*account) accountNames {
 	text := []byte(a.text)
 	for _, m := range more {
 		text = append(text, m.name...)
 	}
-	old := a.slots
-	if a.count += len(more); 2*a.count > len(old) {
-		a.slots = make([]uint64, 4*a.count)
-		for _, slot := range old {
+	next := accountNames{slots: slices.Clone(a.slots), count: a.count + len(more)}
+	if 2*next.count > len(next.slots) {
+		next.slots = make([]uint64, 4*next.count)
+		for _, slot := range a.slots {
 			if at, length := uint32(slot), int(slot>>slotLengthShift&math.MaxUint8); slot != 0 { //nolint:gosec // its parts
-				a.insert(text[at:int(at)+length], at)
+				next.insert(text[at:int(at)+length], at)
 			}
 		}
-	} else {
-		a.slots = slices.Clone(old)
 	}
 	at := uint32(len(a.text)) //nolint:gosec // 4 GiB of names do not fit into memory
 	for _, m := range more {
-		a.insert([]byte(m.name), at)
+		next.insert([]byte(m.name), at)
 		at += uint32(len(m.name)) //nolint:gosec // the same
 	}
-	a.text = string(text)
-	return a
+	next.text = string(text)
+	return next
 }
 
 // insert puts a name that is not there into the first empty slot that is fit for it.

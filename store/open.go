@@ -29,6 +29,9 @@ func Open(path string, o Options) (*Store, error) {
 	}
 	s := newStore(path, o)
 	if err := s.open(); err != nil {
+		if errors.Is(err, fs.ErrPermission) {
+			err = fmt.Errorf("%w; the user that runs the gateway must be able to read and write it, and its folder", err)
+		}
 		return nil, fmt.Errorf("store: opening %s: %w", path, err)
 	}
 	return s, nil

@@ -164,7 +164,7 @@ func TestOpenRefusesWhatIsNotAWholeStore(t *testing.T) {
 		}, ErrNoLog, acceptLoss},
 		{"with an empty log", func(f storeFile) { storeFile{f.tb, f.path + logSuffix}.truncate(0) }, ErrNoLog, "cannot be read"},
 		{"with the log of another store", func(f storeFile) {
-			f.must(writeLog(f.path+logSuffix, "store_other", nil))
+			f.must(writeLog(f.path+logSuffix, "store_other", nil, replaceFile))
 		}, ErrNoLog, "another store"},
 	}
 	for _, test := range tests {

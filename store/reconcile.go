@@ -48,7 +48,7 @@ func (s *Store) openJournal(state state, whole bool) (lost string, err error) {
 
 func noLog(path, what string) error {
 	return fmt.Errorf("%w: %s %s. It keeps tokens revoked that an older copy of the store takes for valid. "+
-		"Restore it together with the store; or, if it is lost for good, write %q into that file to go on without it, and revoke again what must not come back",
+		"Put the newest copy of it there; or, if it is lost for good, write %q into that file to go on without it, and revoke again what must not come back",
 		ErrNoLog, path, what, acceptLoss)
 }
 
@@ -117,5 +117,5 @@ func (s *Store) rewriteLog(path string, state state) error {
 		return err
 	}
 	lines = append(lines, logLine{act: actCommit, revision: state.revision})
-	return writeLog(path, state.id, lines)
+	return writeLog(path, state.id, lines, replaceFile)
 }

@@ -314,7 +314,7 @@ func TestLogIsCompacted(t *testing.T) {
 func TestLogGrows(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
-	if err := writeLog(path, "store_1", nil); err != nil {
+	if err := writeLog(path, "store_1", nil, nameNew); err != nil {
 		t.Fatal(err)
 	}
 	contents, err := readLog(path)

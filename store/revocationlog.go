@@ -239,8 +239,9 @@ func (l *revocationLog) append(lines []logLine, sync bool) error {
 
 func (l *revocationLog) close() error { return l.file.Close() }
 
-// writeLog replaces the log at path as a whole, or leaves it as it was.
-func writeLog(path, storeID string, lines []logLine) error {
+// writeLog writes a log as a whole, which name then puts at the path: nameNew where
+// there is to be none yet, or replaceFile.
+func writeLog(path, storeID string, lines []logLine, name func(temporary, path string) error) error {
 	b := []byte(sumLine(logTitle + " " + logFormat + " " + storeID))
 	for i := range lines {
 		b = append(b, sumLine(lines[i].String())...)
@@ -257,7 +258,12 @@ func writeLog(path, storeID string, lines []logLine) error {
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	if err := os.Rename(file.Name(), path); err != nil {
+	return name(file.Name(), path)
+}
+
+// replaceFile puts a finished temporary file in the place of another, at once.
+func replaceFile(temporary, path string) error {
+	if err := os.Rename(temporary, path); err != nil {
 		return err
 	}
 	return syncFolder(filepath.Dir(path))

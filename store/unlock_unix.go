@@ -10,5 +10,5 @@ import (
 // unlock gives up bbolt's lock on a file that stays mapped: the lock belongs to
 // what was opened, and the map keeps that open though the file is closed.
 func unlock(file *os.File) error {
-	return syscall.Flock(int(file.Fd()), syscall.LOCK_UN) //nolint:gosec // a file descriptor is an int
+	return syscall.Flock(int(file.Fd()), syscall.LOCK_UN)
 }
