@@ -23,6 +23,9 @@ var attacks = []struct {
 	{"withheld bodies", attackWithheldBodies},
 	{"replays", attackReplays},
 	{"HTTP2", attackHTTP2},
+	{"upgrades", attackUpgrades},
+	{"memory", attackMemory},
+	{"fidelity", attackFidelity},
 }
 
 // TestAttack runs every class against both ways to write a gateway down.

@@ -1,0 +1,150 @@
+package caddymodule_test
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// After a switch of protocols the gateway is a blind tunnel: only to a WebSocket,
+// on GET, and judged as GET.
+func attackUpgrades(t *testing.T, s *stage) {
+	upgrade := func(line string, lines ...string) string {
+		raw := rawRequest(line, append([]string{"Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"}, lines...)...)
+		return strings.Replace(raw, "Connection: close\r\n", "", 1)
+	}
+	const settings = "HTTP2-Settings: AAMAAABkAAQAAP__"
+	for name, raw := range map[string]string{
+		"h2c":                              upgrade("GET /raw/x", "Connection: HTTP2-Settings", "Upgrade: h2c", settings),
+		"h2c, upper case":                  upgrade("GET /raw/x", "Upgrade: H2C", settings),
+		"h2c without Connection":           rawRequest("GET /raw/x", "Upgrade: h2c"),
+		"h2c on POST":                      upgrade("POST /raw/x", "Upgrade: h2c", settings, "Content-Length: 0"),
+		"HTTP/2.0":                         upgrade("GET /raw/x", "Upgrade: HTTP/2.0"),
+		"TLS":                              upgrade("GET /raw/x", "Upgrade: TLS/1.2"),
+		"anything":                         upgrade("GET /raw/x", "Upgrade: anything"),
+		"empty":                            upgrade("GET /raw/x", "Upgrade:"),
+		"websocket or h2c":                 upgrade("GET /web/socket", "Upgrade: websocket, h2c"),
+		"h2c or websocket":                 upgrade("GET /web/socket", "Upgrade: h2c, websocket"),
+		"websocket, then h2c":              upgrade("GET /web/socket", "Upgrade: websocket", "Upgrade: h2c"),
+		"websocket twice":                  upgrade("GET /web/socket", "Upgrade: websocket", "Upgrade: websocket"),
+		"websocket with a version":         upgrade("GET /web/socket", "Upgrade: websocket/13"),
+		"websocket with a letter like one": upgrade("GET /web/socket", "Upgrade: web\u017focket"),
+		"websocket on POST":                upgrade("POST /web/socket", "Upgrade: websocket", "Content-Length: 0"),
+		"websocket on HEAD":                upgrade("HEAD /web/socket", "Upgrade: websocket"),
+		"websocket on get":                 upgrade("get /web/socket", "Upgrade: websocket"),
+		"websocket with a body":            upgrade("GET /web/socket", "Upgrade: websocket", "Content-Length: 3") + "abc",
+		"websocket with chunks":            upgrade("GET /web/socket", "Upgrade: websocket", "Transfer-Encoding: chunked") + "0\r\n\r\n",
+		"websocket without the scope":      by("reader", upgrade("GET /web/socket", "Upgrade: websocket")),
+		"websocket without a credential":   strings.Replace(upgrade("GET /web/socket", "Upgrade: websocket"), "Authorization: Bearer {writer}\r\n", "", 1),
+		"websocket with an override":       upgrade("GET /web/socket", "Upgrade: websocket", "X-HTTP-Method: CONNECT"),
+	} {
+		for _, p := range []port{portPlain, portShadow} {
+			if p == portShadow && strings.Contains(name, "without") && strings.Contains(name, "websocket") {
+				continue // shadow lets what is not malformed through
+			}
+			t.Run(fmt.Sprintf("refused: %s (%s)", name, p), func(t *testing.T) {
+				t.Parallel()
+				sent, marker := marked(raw)
+				conn := s.connect(t, p)
+				defer conn.Close()
+				if _, err := io.WriteString(conn, sent); err != nil {
+					t.Fatal(err)
+				}
+				r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				if err != nil {
+					t.Fatalf("%s\nno response: %v", sent, err)
+				}
+				if r.StatusCode != http.StatusForbidden {
+					t.Errorf("%s\ngot %d, want 403", sent, r.StatusCode)
+				}
+				if arrived := arrivedAt(s.echo, marker); len(arrived) > 0 {
+					t.Errorf("%s\narrived", sent)
+				}
+			})
+		}
+	}
+	for _, p := range []port{portPlain, portTLS, portIdle} {
+		t.Run("a WebSocket from end to end ("+string(p)+")", func(t *testing.T) {
+			t.Parallel()
+			s.talk(t, p, upgrade("GET /web/socket", "Upgrade: WebSocket", "Connection: X-Scopegate-Account"))
+		})
+	}
+	t.Run("an upstream that does not switch leaves no tunnel", func(t *testing.T) {
+		t.Parallel()
+		o := s.send(t, portPlain, upgrade("GET /web/plain", "Upgrade: websocket")+rawRequest("GET /secret/x"))
+		if got := o.statuses(); len(got) != 2 || got[0] != 200 || got[1] != 403 {
+			t.Errorf("got responses %v, want 200 and, to what comes behind, 403", got)
+		}
+	})
+	t.Run("Upgrade that Connection does not name is no switch", func(t *testing.T) {
+		t.Parallel()
+		got := s.send(t, portPlain, rawRequest("GET /raw/x", "Upgrade: websocket")).forwarded(t)
+		wantField(t, got, "Upgrade")
+	})
+}
+
+// talk opens a WebSocket, sends messages, and reads what comes back.
+func (s *stage) talk(t *testing.T, p port, raw string) {
+	t.Helper()
+	conn := s.connect(t, p)
+	defer conn.Close()
+	sent, _ := marked(raw)
+	if _, err := io.WriteString(conn, sent); err != nil {
+		t.Fatal(err)
+	}
+	reader := bufio.NewReader(conn)
+	r, err := http.ReadResponse(reader, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r.StatusCode != http.StatusSwitchingProtocols || r.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+		t.Fatalf("got %d and Sec-WebSocket-Accept %q, want 101 and that of RFC 6455", r.StatusCode, r.Header.Get("Sec-WebSocket-Accept"))
+	}
+	if got := r.Header.Get("X-Account"); got != "acme" {
+		t.Errorf("the upstream was told account %q, want acme", got)
+	}
+	for _, message := range []string{"hello", "", "GET /secret/x HTTP/1.1\r\n\r\n"} {
+		frame := []byte{0x81, 0x80 | byte(len(message)), 1, 2, 3, 4}
+		for i := range len(message) {
+			frame = append(frame, message[i]^frame[2+i%4])
+		}
+		if _, err := conn.Write(frame); err != nil {
+			t.Fatal(err)
+		}
+		got, err := readFrame(reader)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := strings.ToUpper(message); string(got) != want {
+			t.Errorf("got message %q, want %q", got, want)
+		}
+	}
+}
+
+// No decision is used for another request, whatever came before it on the same
+// connection or with the same credential.
+func attackMemory(t *testing.T, s *stage) {
+	keep := func(raw string) string { return strings.Replace(raw, "Connection: close\r\n", "", 1) }
+	allowed := by("reader", rawRequest("GET /orders/v1/7"))
+	for name, after := range map[string]string{
+		"method":     by("reader", rawRequest("DELETE /orders/v1/7")),
+		"path":       by("reader", rawRequest("GET /raw/x")),
+		"version":    by("reader", rawRequest("GET /orders/v2/7")),
+		"operation":  by("reader", rawRequest("POST /orders/v1")),
+		"credential": anonymous("GET /orders/v1/7"),
+		"token":      by("expired", rawRequest("GET /orders/v1/7")),
+		"spelling":   by("reader", rawRequest("GET /orders/v1/7/..")),
+	} {
+		t.Run("allow, then another "+name, func(t *testing.T) {
+			t.Parallel()
+			o := s.send(t, portPlain, keep(allowed)+keep(after)+keep(allowed)+after)
+			if got := fmt.Sprint(o.statuses()); got != "[200 403 200 403]" || len(o.arrived) != 2 {
+				t.Errorf("got responses %v, %d arrived, want [200 403 200 403] and 2", got, len(o.arrived))
+			}
+			s.send(t, portPlain, after).denied(t) // on a connection of its own too
+		})
+	}
+}
