@@ -9,6 +9,8 @@ import (
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/scopegate/scopegate/scopes"
 )
 
 // change is one change on its way into the store: a bbolt transaction and what has
@@ -28,7 +30,9 @@ type change struct {
 	accounts    map[string]*account
 	before      map[string]account // the same, as they were
 	tokens      map[string]*tokenChange
-	revocations []logLine
+	digests     map[scopes.Digest]string // of the credentials that tokens get: the tokens' ids
+	revocations []logLine                // for the log, before the commit
+	activations []logLine                // for the log, after it
 	entries     []Entry
 	wrote       bool // something that is not worth a revision
 	repaired    int  // damaged records that were replaced
@@ -107,7 +111,7 @@ func (s *Store) begin(tx *bolt.Tx, actor string) (*change, error) {
 		reader: r, store: s, actor: actor, now: s.now().UTC().Truncate(time.Second),
 		revision: s.revision + 1,
 		accounts: make(map[string]*account), before: make(map[string]account),
-		tokens: make(map[string]*tokenChange),
+		tokens: make(map[string]*tokenChange), digests: make(map[scopes.Digest]string),
 	}
 	if pending := s.pending.Load(); pending != nil {
 		for _, id := range sortedKeys(*pending) {
@@ -167,8 +171,8 @@ func (s *Store) publish(c *change, next *Snapshot) {
 	s.revision = c.revision
 	s.snapshot.Store(next)
 	s.pending.Store(nil)
-	commit := []logLine{{act: actCommit, revision: c.revision}}
-	if err := s.journal.append(commit, false); err != nil {
+	lines := append(c.activations, logLine{act: actCommit, revision: c.revision})
+	if err := s.journal.append(lines, false); err != nil {
 		s.log.Warn("the revocations log cannot be written; revocations need it", "error", err)
 	}
 }
@@ -178,7 +182,7 @@ func (s *Store) publish(c *change, next *Snapshot) {
 func (s *Store) commitFailed(c *change, next *Snapshot, cause error) error {
 	var written bool
 	err := s.view(func(r reader) error {
-		written = r.state.revision == c.revision
+		written = c.revision > s.revision && r.state.revision == c.revision
 		return nil
 	})
 	switch {
@@ -257,6 +261,9 @@ func (c *change) putToken(old, now *record, action, detail string) error {
 			}
 		}
 	}
+	if err := c.claimDigests(old, now); err != nil {
+		return err
+	}
 	if err := c.countActive(old, now); err != nil {
 		return err
 	}
@@ -264,12 +271,36 @@ func (c *change) putToken(old, now *record, action, detail string) error {
 		return err
 	}
 	c.revocations = append(c.revocations, revocationsBetween(old, now, c.revision)...)
+	c.activations = append(c.activations, activationsBetween(old, now, c.revision)...)
 	if t := c.tokens[now.id]; t != nil {
 		t.now = now
 	} else {
 		c.tokens[now.id] = &tokenChange{old: old, now: now}
 	}
 	c.record(action, "token", now.ref(), detail)
+	return nil
+}
+
+// claimDigests makes sure that no credential becomes a token's that is another's, or
+// was ever taken from one.
+func (c *change) claimDigests(old, now *record) error {
+	had := old.digests()
+	for _, d := range now.digests() {
+		if slices.Contains(had, d) {
+			continue
+		}
+		owner := c.digests[d]
+		if owner == "" {
+			owner = c.store.snapshot.Load().tokenOf(d)
+		}
+		switch {
+		case owner != "" && owner != now.id:
+			return fmt.Errorf("%w: the credential of token %s is token %s's", ErrExists, now.ref(), owner)
+		case c.isDead(d):
+			return fmt.Errorf("%w: the credential of token %s was deleted or rotated out before", ErrDead, now.ref())
+		}
+		c.digests[d] = now.id
+	}
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -232,6 +233,35 @@ func TestOpenLocked(t *testing.T) {
 	if took := time.Since(start); took > lockTimeout+time.Second {
 		t.Errorf("Open took %v", took)
 	}
+}
+
+// Several open the same missing store at once: one creates it, the others find it
+// in use, and its log is its own.
+func TestOpenCreatesOnce(t *testing.T) {
+	t.Parallel()
+	path := newPath(t)
+	var opening sync.WaitGroup
+	stores := make([]*Store, 4)
+	for i := range stores {
+		opening.Go(func() {
+			s, err := Open(path, testOptions())
+			if stores[i] = s; err != nil && !errors.Is(err, ErrLocked) {
+				t.Errorf("Open: got %v, want a store or ErrLocked", err)
+			}
+		})
+	}
+	opening.Wait()
+	opened := 0
+	for _, s := range stores {
+		if s != nil {
+			opened++
+			checkAndClose(t, s)
+		}
+	}
+	if opened != 1 {
+		t.Errorf("%d have it open, want 1", opened)
+	}
+	openStore(t, path, testOptions())
 }
 
 func TestOpenTightensTheMode(t *testing.T) {

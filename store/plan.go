@@ -74,7 +74,8 @@ func (p *Plan) Widening() []string {
 
 // Plan compares a scope file with the store, three ways: what the file has now,
 // what it had when it was applied last, and what the store has. What the file did
-// not change since stays as the store has it. It changes nothing. Its error wraps
+// not change since stays as the store has it. Plan itself changes nothing, and f
+// must not be changed until the plan is applied. Its error wraps
 // [ErrConflict], [ErrLimit] or [ErrExists] where the file cannot be applied, and
 // [scopes.Conflicts] where its operations collide with those of other APIs.
 func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan, error) {

@@ -62,8 +62,10 @@ func (p *planner) compareGrants(old *scopes.Catalog, changed []Change) error {
 			d := scopes.Compare(old, onEvery(was, access), p.next, onEvery(now, access))
 			c.Widens, c.Narrows = c.Widens || d.Widens, c.Narrows || d.Narrows
 		}
-		// Without the parameter a token is no longer kept to its own account.
-		c.Widens = c.Widens || was != nil && was.AccountParam != "" && was.AccountParam != now.AccountParam
+		if was != nil && was.AccountParam != "" && was.AccountParam != now.AccountParam {
+			// Whoever may use the API is no longer kept to his own account.
+			c.Widens = c.Widens || len(granted.scopes[c.Name])+len(granted.legacy) > 0
+		}
 	}
 	return nil
 }

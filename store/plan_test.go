@@ -181,7 +181,8 @@ func TestPlanOfAPIs(t *testing.T) {
 		{"a new version for a legacy token", []scopes.Token{legacy}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, true, false, "versions: v1 v2 → v1 v2 v3"},
 		{"a new version for a scoped token", []scopes.Token{testToken("a")}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, false, false, "versions: v1 v2 → v1 v2 v3"},
 		{"an inactive token", []scopes.Token{edit(legacy, func(t *scopes.Token) { t.Inactive = true })}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, false, false, "versions"},
-		{"no account parameter", nil, func(f *scopes.File) { f.APIs[1].AccountParam = "" }, true, false, "account_param: sid → none"},
+		{"no account parameter, and nobody is granted anything", nil, func(f *scopes.File) { f.APIs[1].AccountParam = "" }, false, false, "account_param: sid → none"},
+		{"no account parameter", []scopes.Token{legacy}, func(f *scopes.File) { f.APIs[1].AccountParam = "" }, true, false, "account_param: sid → none"},
 		{"upstream", nil, func(f *scopes.File) { f.APIs[1].Upstreams.ByVersion["13"] = []string{"http://127.0.0.1:1"} }, false, false, "upstream: changed"},
 		{"the rest", nil, func(f *scopes.File) { f.APIs[0].FoldCase, f.APIs[0].EncodedSlash = true, true }, false, false, "path_case: sensitive → insensitive"},
 	}
@@ -472,5 +473,32 @@ func TestReferences(t *testing.T) {
 		if _, err := s.Token(ref); !errors.Is(err, ErrNotFound) {
 			t.Errorf("%q: got %v, want ErrNotFound", ref, err)
 		}
+	}
+}
+
+// A plan that was made while another change came between does not give a
+// credential to two tokens.
+func TestNoTwoTokensHaveACredential(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"), testToken("dead"))))
+	mustDo(t, s.Delete, "acme/dead")
+	for _, test := range []struct {
+		secret string
+		want   error
+	}{{"secret of a", ErrExists}, {"secret of dead", ErrDead}} {
+		err := s.change(ctx, "test", func(c *change) error {
+			rec := &record{id: "tok_0000000000000000000001", account: "acme", token: testToken("b")}
+			rec.token.Credential = scopes.Digest{}
+			rec.credentials = []credential{{digest: scopes.DigestOf(test.secret)}}
+			return c.putToken(nil, rec, "create", "")
+		})
+		if !errors.Is(err, test.want) {
+			t.Errorf("%s: got %v, want %v", test.secret, err, test.want)
+		}
+	}
+	if _, err := s.Token("acme/b"); !errors.Is(err, ErrNotFound) {
+		t.Errorf("got %v, want ErrNotFound", err)
 	}
 }

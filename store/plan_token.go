@@ -84,7 +84,10 @@ func (p *planner) stepUpdate(c Change, live, now *record) {
 		p.plan.Changes = append(p.plan.Changes, c)
 	}
 	if !bytes.Equal(now.encode(), live.encode()) {
-		c.Action, c.Details = Update, []string{"declared by a scope file"}
+		c.Action, c.Details = Update, []string{"a scope file declares it"}
+		if now.declared == nil {
+			c.Details = []string{"no scope file declares it any more"}
+		}
 		p.plan.steps = append(p.plan.steps, do)
 	}
 }

@@ -129,7 +129,7 @@ func (r *record) digests() []scopes.Digest {
 }
 
 // revocationsBetween returns what the step from one state of a token to the next
-// takes away or gives back, as lines for the log. A nil record is no token.
+// takes away, as lines for the log. A nil record is no token.
 func revocationsBetween(old, now *record, revision uint64) []logLine {
 	line := logLine{revision: revision, id: now.id, ref: now.ref()}
 	if now.terminal {
@@ -140,26 +140,30 @@ func revocationsBetween(old, now *record, revision uint64) []logLine {
 		return []logLine{line}
 	}
 	var lines []logLine
-	was := old != nil && old.token.Inactive
 	switch {
 	case now.held && (old == nil || !old.held):
 		line.act, line.digests = actHold, now.digests()
 		lines = append(lines, line)
-	case now.token.Inactive && !was:
+	case now.token.Inactive && (old == nil || !old.token.Inactive):
 		line.act, line.digests = actDeactivate, now.digests()
 		lines = append(lines, line)
-	case !now.token.Inactive && was:
-		line.act, line.digests = actActivate, nil
-		lines = append(lines, line)
 	}
-	line.digests = nil
+	line.act, line.digests = actKill, nil
 	for _, d := range now.dead {
 		if old == nil || !slices.Contains(old.dead, d) {
 			line.digests = append(line.digests, d)
 		}
 	}
-	if line.act = actKill; len(line.digests) > 0 {
+	if len(line.digests) > 0 {
 		lines = append(lines, line)
 	}
 	return lines
+}
+
+// activationsBetween returns what the step gives back of what revocations took.
+func activationsBetween(old, now *record, revision uint64) []logLine {
+	if old == nil || !old.token.Inactive || now.token.Inactive {
+		return nil
+	}
+	return []logLine{{act: actActivate, revision: revision, id: now.id, ref: now.ref()}}
 }
