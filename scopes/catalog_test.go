@@ -2,6 +2,7 @@ package scopes_test
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -57,6 +58,42 @@ func TestNewCatalogRefuses(t *testing.T) {
 		if test.want == "" && err != nil || test.want != "" && (err == nil || !strings.Contains(err.Error(), test.want)) {
 			t.Errorf("%s: error %v, want %q", test.name, err, test.want)
 		}
+	}
+}
+
+func TestNewCatalogTakesTheMost(t *testing.T) {
+	t.Parallel()
+	apis := make([]scopes.API, scopes.MaxAPIs)
+	for i := range apis {
+		apis[i].Name = strconv.Itoa(i)
+	}
+	last := &apis[len(apis)-1]
+	last.Versions = make([]string, scopes.MaxVersions)
+	for i := range scopes.MaxOperations {
+		path := "/" + strconv.Itoa(i)
+		last.Operations = append(last.Operations, scopes.Operation{Name: path, Methods: scopes.AllMethods, Path: path})
+	}
+	for i := range last.Versions {
+		last.Versions[i] = "v" + strconv.Itoa(i)
+	}
+	catalog := newCatalog(t, apis...)
+	path := "/" + strconv.Itoa(scopes.MaxOperations-1)
+	token := scopes.Token{Scopes: []scopes.Scope{{
+		API: last.Name, Versions: []string{"v63"}, Methods: scopes.MethodOf("GET"), Operations: []string{path},
+	}}}
+	grant := scopes.GrantOf(&scopes.Account{Name: "acme"}, &token, catalog)
+	if d := catalog.View().Decide(&scopes.Request{Method: "GET", Target: path}, &grant); d.Reason != scopes.VersionUnknown {
+		t.Errorf("GET %s without a version: %s, want version_unknown", path, d.Reason)
+	}
+	last.Versions = last.Versions[:1]
+	token.Scopes[0].Versions = last.Versions
+	catalog = newCatalog(t, apis...)
+	grant = scopes.GrantOf(&scopes.Account{Name: "acme"}, &token, catalog)
+	if d := catalog.View().Decide(&scopes.Request{Method: "GET", Target: path}, &grant); !d.Allowed() {
+		t.Errorf("GET %s: %s, want allow", path, d.Reason)
+	}
+	if d := catalog.View().Decide(&scopes.Request{Method: "GET", Target: "/0"}, &grant); d.Reason != scopes.OperationNotGranted {
+		t.Errorf("GET /0: %s, want operation_not_granted", d.Reason)
 	}
 }
 

@@ -123,7 +123,7 @@ func randomCatalog(t *testing.T, random *rand.Rand) *scopes.Catalog {
 	var apis []scopes.API
 	for _, name := range []string{"a", "b"} {
 		paths := []string{
-			"/" + name, "/" + name + "/{version}/x", "/" + name + "/{id}", "/" + name + "/x/{account}", "/" + name + "/{n}/y/**",
+			"/" + name, "/" + name + "/{version}/x", "/" + name + "/{id}", "/" + name + "/x/{account}", "/" + name + "/{n}/y/**", "/{account}/" + name,
 		}
 		api := scopes.API{Name: name, VersionFrom: []scopes.VersionPlace{{Kind: scopes.InHeader, Name: "Api-Version"}}}
 		api.Versions = [][]string{nil, {"v1"}, {"v1", "v2"}, {"v2", "v1"}}[random.IntN(4)]

@@ -63,6 +63,14 @@ func TestParseTemplateErrors(t *testing.T) {
 	}
 }
 
+func TestTemplateErrorSaysWhere(t *testing.T) {
+	t.Parallel()
+	_, err := scopes.ParseTemplate("/a//b")
+	if want := "an empty segment; requests with one are refused (at character 4 of the path)"; err == nil || err.Error() != want {
+		t.Errorf("got %v, want %s", err, want)
+	}
+}
+
 func TestParseTemplateTakesTheLongest(t *testing.T) {
 	t.Parallel()
 	for _, path := range []string{"/" + strings.Repeat("a", 255), "/" + strings.Repeat("a/", 2047) + "a"} {
