@@ -44,8 +44,8 @@ func (h *Handler) announce(r *http.Request, v *proxy.Verdict) {
 // placeholder gives the value of a placeholder that is ours.
 func placeholder(v *proxy.Verdict, key string) (any, bool) {
 	if key == "http.auth.user.id" {
-		if v.Grant.ID == "" {
-			return nil, false
+		if v.Grant.ID == "" || v.Through && !v.Decision.Allowed() {
+			return nil, false // nobody, or a denial that goes on in shadow
 		}
 		return v.Grant.ID, true
 	}

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/netip"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -100,6 +99,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		PreflightOrigins: h.Preflight,
 		Shadow:           h.Shadow,
 		ClientAddr:       clientAddr,
+		Now:              steadyNow,
 	}
 	return nil
 }
@@ -129,8 +129,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 		return h.forward(w, r, next, verdict)
 	}
 	if h.OnDeny == "error" && !verdict.Preflight() {
-		proxy.HandOver(w, r)
-		return caddyhttp.Error(h.gateway.Status(verdict.Decision.Reason), errDenied)
+		h.gateway.HandOver(w, r)
+		return caddyhttp.Error(h.gateway.Status(verdict), errDenied)
 	}
 	h.gateway.Refuse(w, r, verdict)
 	return nil
@@ -159,17 +159,6 @@ func (h *Handler) places() ([]proxy.Place, error) {
 		}
 	}
 	return places, nil
-}
-
-// clientAddr returns the client's address as Caddy knows it, trusted proxies
-// taken into account. One that is no address is in no source.
-func clientAddr(r *http.Request) netip.Addr {
-	client, _ := caddyhttp.GetVar(r.Context(), caddyhttp.ClientIPVarKey).(string)
-	addr, err := netip.ParseAddr(client)
-	if err != nil {
-		return netip.Addr{}
-	}
-	return addr.WithZone("")
 }
 
 var (

@@ -36,7 +36,7 @@ type pooled struct {
 
 // openPooled opens a store and sees to it until Destruct.
 func openPooled(path string, logger *slog.Logger) (*pooled, error) {
-	s, err := store.Open(path, store.Options{Logger: logger})
+	s, err := store.Open(path, store.Options{Logger: logger, Now: steadyNow})
 	if err != nil {
 		return nil, err
 	}
@@ -88,7 +88,7 @@ func (p *pooled) mend() error {
 	if err := p.Store().Close(); err != nil {
 		p.logger.Warn("closing the store that failed", "error", err)
 	}
-	s, err := store.Open(p.path, store.Options{Logger: p.logger})
+	s, err := store.Open(p.path, store.Options{Logger: p.logger, Now: steadyNow})
 	if err != nil {
 		return err
 	}

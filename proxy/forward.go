@@ -12,7 +12,7 @@ import (
 
 // The fields that tell the upstream what was decided.
 const (
-	tokenField   = "X-Scopegate-Token"
+	idField      = "X-Scopegate-Token"
 	accountField = "X-Scopegate-Account"
 	apiField     = "X-Scopegate-Api"
 	versionField = "X-Scopegate-Version"
@@ -23,7 +23,8 @@ const (
 //
 //   - whatever the client sent under X-Scopegate-*, in any spelling and as a
 //     trailer too, is removed, and so are method overrides that repeat the method,
-//     and trailers under the name of a header in which the API reads its version;
+//     X-Original-URL and X-Rewrite-URL, by which some upstreams would route, and
+//     trailers under the name of a header in which the API reads its version;
 //   - if the request is allowed, X-Scopegate-Token, -Account, -Api and -Version
 //     say what was decided, a version that was filled in is set, and the
 //     credential is removed unless it is to be kept;
@@ -42,11 +43,10 @@ func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, v *Verdict) ht
 	return guardBody(w, r, v.API)
 }
 
-// removeReserved removes what only the gateway may say to the upstream, and
-// method overrides.
+// removeReserved removes what the upstream must not get from the client.
 func removeReserved(h http.Header) {
 	for name := range h {
-		if isIdentity(name) || overridesMethod(name) {
+		if isReserved(name) {
 			delete(h, name)
 		}
 	}
@@ -56,7 +56,7 @@ func removeReserved(h http.Header) {
 func identify(h http.Header, v *Verdict) {
 	d := &v.Decision
 	values := [...]string{v.Grant.ID, v.Grant.Account, d.API.Name, d.Version}
-	h[tokenField] = values[0:1:1]
+	h[idField] = values[0:1:1]
 	h[accountField] = values[1:2:2]
 	h[apiField] = values[2:3:3]
 	if d.Version != "" {
@@ -126,7 +126,7 @@ func hasBody(r *http.Request) bool {
 // cleanTrailer removes the trailers that an upstream must not take for headers.
 func cleanTrailer(t http.Header, api *scopes.API) {
 	for name := range t {
-		if isProtected(name, api) || overridesMethod(name) {
+		if isProtected(name, api) || isReserved(name) {
 			delete(t, name)
 		}
 	}
@@ -148,7 +148,7 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 	if b.left > 0 {
 		b.left -= int64(n)
 	}
-	if err == io.EOF || b.left == 0 { //nolint:errorlint // io.EOF is never wrapped by a Reader
+	if err == io.EOF || b.left == 0 {
 		cleanTrailer(b.request.Trailer, b.api)
 		b.ended.Store(true)
 	}

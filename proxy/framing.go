@@ -72,15 +72,32 @@ var overrideNames = [...]string{"x-http-method-override", "x-http-method", "x-me
 
 // overridesMethod reports whether a field is an override in any spelling.
 func overridesMethod(name string) bool {
+	return isOneOf(name, overrideNames[:])
+}
+
+// isOneOf reports whether a field has one of the names, which begin with x, in any
+// spelling.
+func isOneOf(name string, names []string) bool {
 	if name == "" || name[0]|0x20 != 'x' {
 		return false
 	}
-	for _, o := range overrideNames {
-		if len(name) == len(o) && hasFoldedPrefix(name, o) {
+	for _, n := range names {
+		if len(name) == len(n) && hasFoldedPrefix(name, n) {
 			return true
 		}
 	}
 	return false
+}
+
+// targetNames are the fields in which a client tells some frameworks another
+// target than the request line's, in lower case.
+var targetNames = [...]string{"x-original-url", "x-rewrite-url"}
+
+// isReserved reports whether the upstream must not get a field from the client:
+// it is the gateway's to say, or would have the upstream act on another request
+// than the one that was decided on.
+func isReserved(name string) bool {
+	return isIdentity(name) || overridesMethod(name) || isOneOf(name, targetNames[:])
 }
 
 // identityPrefix is what the names of the fields begin with that only the gateway

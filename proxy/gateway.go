@@ -1,6 +1,8 @@
 package proxy
 
 import (
+	"fmt"
+	"io"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -45,7 +47,8 @@ type Gateway struct {
 	// target is malformed or there is no state to decide on.
 	Shadow bool
 	// ClientAddr returns the client's address, for tokens that are bound to
-	// sources. Nil means the connection's peer.
+	// sources; the zero Addr, which is in no source, if it is not known for sure.
+	// Nil means the connection's peer.
 	ClientAddr func(*http.Request) netip.Addr
 	// Now is the clock for expiry. Nil means time.Now.
 	Now func() time.Time
@@ -72,7 +75,13 @@ type Verdict struct {
 	request   scopes.Request // here and not on its own, so that a verdict is one allocation
 	place     *Place         // that held the credential; nil for none
 	preflight scopes.Methods
+	// unverified is set where the client's address counts, and is not verified yet.
+	unverified bool
 }
+
+// Format writes a fixed text: a verdict has the request's header, and with it a
+// credential.
+func (*Verdict) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[verdict]") }
 
 // Judge decides on a request. It changes neither the request nor anything else.
 func (g *Gateway) Judge(r *http.Request) *Verdict {
@@ -106,6 +115,7 @@ func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *s
 		Method: r.Method, Target: v.Target, Host: r.Host, Header: r.Header, Now: g.now(),
 	}
 	if len(v.Grant.Sources) > 0 {
+		v.unverified = isEarly(r)
 		v.request.Source = g.clientAddr(r)
 	}
 	v.Decision = view.Decide(&v.request, &v.Grant)
@@ -138,7 +148,14 @@ func (g *Gateway) now() time.Time {
 	return time.Now()
 }
 
+// isEarly reports whether a request was sent before the TLS handshake was over. On
+// QUIC anybody could have sent it from any address then (RFC 9001, section 9.2).
+func isEarly(r *http.Request) bool { return r.TLS != nil && !r.TLS.HandshakeComplete }
+
 func (g *Gateway) clientAddr(r *http.Request) netip.Addr {
+	if isEarly(r) {
+		return netip.Addr{} // in no source
+	}
 	if g.ClientAddr != nil {
 		return g.ClientAddr(r)
 	}

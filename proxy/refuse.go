@@ -1,7 +1,9 @@
 package proxy
 
 import (
+	"maps"
 	"net/http"
+	"slices"
 	"strconv"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -21,9 +23,7 @@ func newAnswer(status int, title string, header http.Header) *answer {
 		"Cache-Control":  {"no-store"},
 		"Content-Length": {strconv.Itoa(len(body))},
 	}}
-	for name, values := range header {
-		a.header[name] = values
-	}
+	maps.Copy(a.header, header)
 	return a
 }
 
@@ -31,6 +31,7 @@ var (
 	accessDenied    = newAnswer(http.StatusForbidden, "Access Denied", nil)
 	unauthorized    = newAnswer(http.StatusUnauthorized, "Unauthorized", http.Header{"Www-Authenticate": {"Bearer"}})
 	basicChallenge  = newAnswer(http.StatusUnauthorized, "Unauthorized", http.Header{"Www-Authenticate": {`Basic realm="scopegate"`}})
+	tooEarly        = newAnswer(http.StatusTooEarly, "Too Early", nil) // RFC 8470
 	tooManyRequests = newAnswer(http.StatusTooManyRequests, "Too Many Requests", http.Header{"Retry-After": {"1"}})
 	unavailable     = newAnswer(http.StatusServiceUnavailable, "Service Unavailable", http.Header{"Retry-After": {"1"}})
 )
@@ -47,7 +48,11 @@ var answers = func() (table [scopes.NumReasons]*answer) {
 }()
 
 // answerTo returns the answer to a denial.
-func (g *Gateway) answerTo(reason scopes.Reason) *answer {
+func (g *Gateway) answerTo(v *Verdict) *answer {
+	reason := v.Decision.Reason
+	if v.unverified && reason == scopes.SourceNotAllowed {
+		return tooEarly
+	}
 	if g.Challenge && (reason == scopes.NoCredential || reason == scopes.UnknownToken) {
 		if g.accepts(Basic) && !g.accepts(Bearer) {
 			return basicChallenge
@@ -60,8 +65,8 @@ func (g *Gateway) answerTo(reason scopes.Reason) *answer {
 	return accessDenied
 }
 
-// Status returns the status that a denial for this reason is answered with.
-func (g *Gateway) Status(reason scopes.Reason) int { return g.answerTo(reason).status }
+// Status returns the status that a denial is answered with.
+func (g *Gateway) Status(v *Verdict) int { return g.answerTo(v).status }
 
 // Refuse answers a request that does not go through: a denial, or a CORS
 // preflight. On HTTP/1 the connection closes if the request has a body, which
@@ -73,10 +78,10 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, v *Verdict) {
 		answerPreflight(w, r, v.preflight)
 		return
 	}
-	a := g.answerTo(v.Decision.Reason)
+	a := g.answerTo(v)
 	h := w.Header()
 	for name, values := range a.header {
-		h[name] = values[:len(values):len(values)]
+		h[name] = slices.Clip(values)
 	}
 	w.WriteHeader(a.status)
 	if r.Method != http.MethodHead {
@@ -87,11 +92,17 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, v *Verdict) {
 // HandOver prepares a request that does not go through for another handler, which
 // answers it with its own page: as after Refuse, the connection closes if the
 // request has a body, and an upstream that makes the page is not told by the client
-// who is asking.
-func HandOver(w http.ResponseWriter, r *http.Request) {
+// who is asking, nor gets the credentials unless they are to be kept.
+func (g *Gateway) HandOver(w http.ResponseWriter, r *http.Request) {
 	closeUnread(w, r)
 	removeReserved(r.Header)
 	cleanConnection(r.Header, nil)
+	if g.KeepCredentials {
+		return
+	}
+	for _, place := range g.places() {
+		delete(r.Header, place.field())
+	}
 }
 
 // closeUnread makes the response the last one of an HTTP/1 connection if the

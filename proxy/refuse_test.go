@@ -13,15 +13,15 @@ import (
 
 func TestRefuse(t *testing.T) {
 	t.Parallel()
-	problem := func(length, retry string, more ...string) http.Header {
+	problem := func(length, retry string, more ...[2]string) http.Header {
 		h := http.Header{
 			"Content-Type": {"application/problem+json"}, "Cache-Control": {"no-store"}, "Content-Length": {length},
 		}
 		if retry != "" {
 			h["Retry-After"] = []string{retry}
 		}
-		for i := 0; i < len(more); i += 2 {
-			h[more[i]] = []string{more[i+1]}
+		for _, field := range more {
+			h[field[0]] = []string{field[1]}
 		}
 		return h
 	}
@@ -44,23 +44,23 @@ func TestRefuse(t *testing.T) {
 		{"denied", nil, scopes.APINotGranted, "GET /", 403, problem("59", ""), denied},
 		{"no credential", nil, scopes.NoCredential, "GET /", 403, problem("59", ""), denied},
 		{"HEAD", nil, scopes.APINotGranted, "HEAD /", 403, problem("59", ""), ""},
-		{"body", nil, scopes.APINotGranted, "POST /\nContent-Length: 3", 403, problem("59", "", "Connection", "close"), denied},
-		{"chunked body", nil, scopes.APINotGranted, "POST /\nTransfer-Encoding: chunked", 403, problem("59", "", "Connection", "close"), denied},
+		{"body", nil, scopes.APINotGranted, "POST /\nContent-Length: 3", 403, problem("59", "", [2]string{"Connection", "close"}), denied},
+		{"chunked body", nil, scopes.APINotGranted, "POST /\nTransfer-Encoding: chunked", 403, problem("59", "", [2]string{"Connection", "close"}), denied},
 		{"empty body", nil, scopes.APINotGranted, "POST /\nContent-Length: 0", 403, problem("59", ""), denied},
 		{"stale", nil, scopes.Stale, "GET /", 503, problem("65", "1"), unavailable},
 		{"rate limited", nil, scopes.RateLimited, "GET /", 429, problem("63", "1"), tooMany},
 		{"a reason that is none", nil, 255, "GET /", 403, problem("59", ""), denied},
-		{"challenge, no credential", challenge, scopes.NoCredential, "GET /", 401, problem("58", "", "Www-Authenticate", "Bearer"), unauthorized},
-		{"challenge, unknown token", challenge, scopes.UnknownToken, "GET /", 401, problem("58", "", "Www-Authenticate", "Bearer"), unauthorized},
+		{"challenge, no credential", challenge, scopes.NoCredential, "GET /", 401, problem("58", "", [2]string{"Www-Authenticate", "Bearer"}), unauthorized},
+		{"challenge, unknown token", challenge, scopes.UnknownToken, "GET /", 401, problem("58", "", [2]string{"Www-Authenticate", "Bearer"}), unauthorized},
 		{"challenge, inactive", challenge, scopes.Inactive, "GET /", 403, problem("59", ""), denied},
 		{"challenge, malformed", challenge, scopes.MalformedRequest, "GET /", 403, problem("59", ""), denied},
 		{
 			"challenge, basic only", &Gateway{Challenge: true, Places: []Place{{Kind: Basic}}}, scopes.NoCredential, "GET /", 401,
-			problem("58", "", "Www-Authenticate", `Basic realm="scopegate"`), unauthorized,
+			problem("58", "", [2]string{"Www-Authenticate", `Basic realm="scopegate"`}), unauthorized,
 		},
 		{
 			"challenge, basic and bearer", &Gateway{Challenge: true, Places: []Place{{Kind: Basic}, {Kind: Bearer}}}, scopes.NoCredential, "GET /", 401,
-			problem("58", "", "Www-Authenticate", "Bearer"), unauthorized,
+			problem("58", "", [2]string{"Www-Authenticate", "Bearer"}), unauthorized,
 		},
 	}
 	for _, test := range tests {
@@ -72,9 +72,10 @@ func TestRefuse(t *testing.T) {
 			}
 			line, headers, _ := strings.Cut(test.raw, "\n")
 			recorder := httptest.NewRecorder()
-			g.Refuse(recorder, parse(t, line+" HTTP/1.1\nHost: h\n"+headers), &Verdict{Decision: scopes.Decision{Reason: test.reason}})
-			if recorder.Code != test.status || g.Status(test.reason) != test.status {
-				t.Errorf("got status %d, Status %d, want %d", recorder.Code, g.Status(test.reason), test.status)
+			v := verdictOf(test.reason)
+			g.Refuse(recorder, parse(t, line+" HTTP/1.1\nHost: h\n"+headers), v)
+			if recorder.Code != test.status || g.Status(v) != test.status {
+				t.Errorf("got status %d, Status %d, want %d", recorder.Code, g.Status(v), test.status)
 			}
 			if got := recorder.Header(); !maps.EqualFunc(got, test.header, slices.Equal) {
 				t.Errorf("got header %q, want %q", got, test.header)
@@ -84,6 +85,10 @@ func TestRefuse(t *testing.T) {
 			}
 		})
 	}
+}
+
+func verdictOf(reason scopes.Reason) *Verdict {
+	return &Verdict{Decision: scopes.Decision{Reason: reason}}
 }
 
 // One body for every reason, so that a client learns nothing from it.
@@ -98,7 +103,7 @@ func TestEveryReasonIsAnsweredAlike(t *testing.T) {
 		case scopes.RateLimited:
 			want = tooManyRequests
 		}
-		if got := new(Gateway).answerTo(reason); got != want {
+		if got := new(Gateway).answerTo(verdictOf(reason)); got != want {
 			t.Errorf("%v: got %s, want %s", reason, got.body, want.body)
 		}
 	}
@@ -125,22 +130,36 @@ func TestHandOver(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, raw string
+		gateway   Gateway
 		want      http.Header // of the request
 		closes    bool
 	}{
 		{
-			"spoofed identity", "GET /\nX-Scopegate-Token: x\nX_Scopegate_Account: x\nAccept: a\nConnection: X-Scopegate-Token, close",
-			http.Header{"Accept": {"a"}, "Connection": {"close"}}, false,
+			"credential", "GET /\nAuthorization: Bearer x", Gateway{}, http.Header{}, false,
 		},
-		{"body", "POST /\nContent-Length: 3", http.Header{"Content-Length": {"3"}}, true},
+		{
+			"credential in a header", "GET /\nAuthorization: Bearer x\nX-Key: y", Gateway{Places: []Place{{Kind: Header, Name: "X-Key"}}},
+			http.Header{"Authorization": {"Bearer x"}}, false,
+		},
+		{
+			"credential to keep", "GET /\nAuthorization: Bearer x", Gateway{KeepCredentials: true},
+			http.Header{"Authorization": {"Bearer x"}}, false,
+		},
+		{
+			"spoofed identity", "GET /\nAuthorization: Bearer x\nX-Scopegate-Token: x\nX_Scopegate_Account: x\nAccept: a\nConnection: X-Scopegate-Token, close", Gateway{},
+			http.Header{"Accept": {"a"}, "Connection": {"close"}},
+			false,
+		},
+		{"body", "POST /\nContent-Length: 3", Gateway{}, http.Header{"Content-Length": {"3"}}, true},
 	}
-	for _, test := range tests {
+	for i := range tests {
+		test := &tests[i]
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			line, headers, _ := strings.Cut(test.raw, "\n")
 			r := parse(t, line+" HTTP/1.1\nHost: h\n"+headers)
 			recorder := httptest.NewRecorder()
-			HandOver(recorder, r)
+			test.gateway.HandOver(recorder, r)
 			if !maps.EqualFunc(r.Header, test.want, slices.Equal) {
 				t.Errorf("got request header %q, want %q", r.Header, test.want)
 			}
