@@ -171,8 +171,8 @@ func (s *Store) publish(c *change, next *Snapshot) {
 	s.revision = c.revision
 	s.snapshot.Store(next)
 	s.pending.Store(nil)
-	lines := append(c.activations, logLine{act: actCommit, revision: c.revision})
-	if err := s.journal.append(lines, false); err != nil {
+	c.activations = append(c.activations, logLine{act: actCommit, revision: c.revision})
+	if err := s.journal.append(c.activations, false); err != nil {
 		s.log.Warn("the revocations log cannot be written; revocations need it", "error", err)
 	}
 }
