@@ -59,7 +59,7 @@ func newWatch(s *pooled, file *ScopeFile, logger *zap.Logger, m *metrics) *watch
 // store goes on with what was applied before, and it is an error only if there
 // was nothing before.
 func (w *watch) first() error {
-	seen, err := os.Stat(w.file.Path)
+	seen, err := w.await()
 	if err == nil {
 		w.seen = seen
 		err = w.apply(context.Background())
@@ -78,6 +78,23 @@ func (w *watch) first() error {
 	}
 	w.fail(err)
 	return nil
+}
+
+// await returns the file's stat once it has not been written for one interval: at
+// start too, a file that is being written is not read by half. It does not wait
+// for ever for one that never rests.
+func (w *watch) await() (os.FileInfo, error) {
+	for patience := 10; ; patience-- {
+		info, err := os.Stat(w.file.Path)
+		if err != nil {
+			return nil, err
+		}
+		age := time.Since(info.ModTime())
+		if age < 0 || age >= watchInterval || patience == 0 {
+			return info, nil
+		}
+		time.Sleep(watchInterval - age) //nolint:forbidigo // nothing else can happen before the first apply
+	}
 }
 
 // start goes on to look at the file until stop.
