@@ -42,6 +42,7 @@ func smuggling(target string, chunked bool, lines ...string) string {
 // An upstream may answer before it has read a request. Then the rest of the
 // request's body is on the connection, and must not be taken for requests.
 func attackEarlyAnswers(t *testing.T, s *stage) {
+	t.Helper()
 	for _, test := range []struct {
 		target string
 		status int
@@ -89,19 +90,19 @@ func (s *stage) smuggleAtOnce(t *testing.T, p port, raw string) {
 func (s *stage) smuggleLater(t *testing.T, p port, raw string, status int) {
 	t.Helper()
 	conn := s.connect(t, p)
-	defer conn.Close()
+	defer hangUp(conn)
 	sent, marker := marked(raw)
 	half := len(sent) / 2 / aligned * aligned
 	if _, err := io.WriteString(conn, sent[:half]); err != nil && status != http.StatusForbidden {
 		t.Fatal(err) // a refusal may come before
 	}
 	reader := bufio.NewReader(conn)
-	r, err := http.ReadResponse(reader, nil)
+	r, err := readHead(reader)
 	if err != nil {
 		t.Fatalf("%s\nno response to half of it: %v", excerpt(sent), err)
 	}
-	if r.StatusCode != status || !r.Close {
-		t.Errorf("%s\ngot %d, closes %v, want %d that closes", excerpt(sent), r.StatusCode, r.Close, status)
+	if r.status != status || !r.closes {
+		t.Errorf("%s\ngot %d, closes %v, want %d that closes", excerpt(sent), r.status, r.closes, status)
 	}
 	_, _ = io.WriteString(conn, sent[half:]) // for whoever still reads
 	rest, _ := io.ReadAll(reader)            // it may end in a reset
@@ -122,6 +123,7 @@ func noneHidden(t *testing.T, sent string, arrived []received) {
 
 // A refusal does not wait for a body that nobody will read.
 func attackWithheldBodies(t *testing.T, s *stage) {
+	t.Helper()
 	for name, lines := range map[string][]string{
 		"length":                     {"Content-Length: 1000000"},
 		"length within buffers":      {"Content-Length: 10"},
@@ -137,17 +139,17 @@ func attackWithheldBodies(t *testing.T, s *stage) {
 					t.Parallel()
 					raw := strings.Replace(rawRequest("POST "+target, lines...), "Connection: close\r\n", "", 1)
 					conn := s.connect(t, p)
-					defer conn.Close()
+					defer hangUp(conn)
 					sent, marker := marked(raw)
 					if _, err := io.WriteString(conn, sent); err != nil {
 						t.Fatal(err)
 					}
-					r, err := http.ReadResponse(bufio.NewReader(conn), nil) // bounded by the connection's deadline
+					r, err := readHead(bufio.NewReader(conn))
 					if err != nil {
 						t.Fatalf("%s\nno answer while the body is withheld: %v", sent, err)
 					}
-					if r.StatusCode != http.StatusForbidden || !r.Close {
-						t.Errorf("%s\ngot %d, closes %v, want 403 that closes, and no 100", sent, r.StatusCode, r.Close)
+					if r.status != http.StatusForbidden || !r.closes {
+						t.Errorf("%s\ngot %d, closes %v, want 403 that closes, and no 100", sent, r.status, r.closes)
 					}
 					if arrived := arrivedAt(s.echo, marker); len(arrived) > 0 && p != portPages {
 						t.Errorf("%s\narrived", sent)
@@ -160,6 +162,7 @@ func attackWithheldBodies(t *testing.T, s *stage) {
 
 // What may have had an effect is not sent twice.
 func attackReplays(t *testing.T, s *stage) {
+	t.Helper()
 	for name, raw := range map[string]string{
 		"POST":                            rawRequest("POST /careless/x", "Content-Length: 5") + "abcde",
 		"POST, chunked":                   rawRequest("POST /careless/x", "Transfer-Encoding: chunked") + "5\r\nabcde\r\n0\r\n\r\n",

@@ -12,6 +12,7 @@ import (
 
 // A credential counts in its place only, once, and in the form that its place has.
 func attackCredentials(t *testing.T, s *stage) {
+	t.Helper()
 	secret := secretOf("writer")
 	basicOf := func(user, password string) string {
 		return "Authorization: Basic " + base64.StdEncoding.EncodeToString([]byte(user+":"+password))
@@ -114,6 +115,7 @@ func attackCredentials(t *testing.T, s *stage) {
 
 // From outside one denial is like the other.
 func attackNearMisses(t *testing.T, s *stage) {
+	t.Helper()
 	secret := secretOf("reader")
 	id := s.send(t, portPlain, by("reader", rawRequest("GET /orders/v1/7"))).forwarded(t).request.Header.Get("X-Scopegate-Token")
 	bearer := func(credential string) string {

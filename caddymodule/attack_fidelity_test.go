@@ -12,16 +12,17 @@ import (
 	"testing"
 )
 
-// ours are the lines that the gateway adds to a request, and credential the one
+// identityLines are what the gateway adds to a request, and credentialLine is what
 // that it removes.
 var (
-	ours       = regexp.MustCompile(`(?m)^X-Scopegate-[A-Za-z]+: .*\r\n`)
-	credential = regexp.MustCompile(`(?m)^Authorization: .*\r\n`)
+	identityLines  = regexp.MustCompile(`(?m)^X-Scopegate-[A-Za-z]+: .*\r\n`)
+	credentialLine = regexp.MustCompile(`(?m)^Authorization: .*\r\n`)
 )
 
 // Whatever goes through arrives as with a plain reverse_proxy of the same process,
 // but for the headers that the documentation names.
 func attackFidelity(t *testing.T, s *stage) {
+	t.Helper()
 	for name, raw := range map[string]string{
 		"plain":                      rawRequest("GET /raw/x"),
 		"escapes":                    rawRequest("GET /raw/%c3%A9%20%25/%7e"),
@@ -68,8 +69,8 @@ func attackFidelity(t *testing.T, s *stage) {
 			if len(want.arrived) != 1 || len(got.arrived) != 1 {
 				t.Fatalf("%s\n%d arrived, %d through plain reverse_proxy, want one of each", excerpt(raw), len(got.arrived), len(want.arrived))
 			}
-			plain := bytes.ReplaceAll(credential.ReplaceAll(want.arrived[0].raw, nil), []byte(want.marker), nil)
-			gated := bytes.ReplaceAll(ours.ReplaceAll(got.arrived[0].raw, nil), []byte(got.marker), nil)
+			plain := bytes.ReplaceAll(credentialLine.ReplaceAll(want.arrived[0].raw, nil), []byte(want.marker), nil)
+			gated := bytes.ReplaceAll(identityLines.ReplaceAll(got.arrived[0].raw, nil), []byte(got.marker), nil)
 			if plain, gated = s.sameHost(plain, gated); !bytes.Equal(joinChunks(t, got.arrived[0], gated), joinChunks(t, want.arrived[0], plain)) {
 				t.Errorf("%s\narrived as\n%s\nand through plain reverse_proxy as\n%s", excerpt(raw), excerpt(string(gated)), excerpt(string(plain)))
 			}
@@ -105,6 +106,7 @@ func joinChunks(t *testing.T, r received, raw []byte) []byte {
 
 // faithfulResponses come back as through a plain reverse_proxy.
 func faithfulResponses(t *testing.T, s *stage) {
+	t.Helper()
 	for _, line := range []string{
 		"GET /web/plain", "HEAD /web/plain", "GET /web/large", "HEAD /web/large", "GET /web/gzip", "GET /web/not-modified", "GET /web/no-content",
 		"GET /web/error", "GET /web/redirect", "GET /web/hints", "GET /web/trailers", "GET /web/socket", "GET /web/nothing", "OPTIONS /web/plain",
@@ -124,9 +126,9 @@ func faithfulResponses(t *testing.T, s *stage) {
 				t.Errorf("got\n%s\nwant, as plain reverse_proxy,\n%s", a, b)
 			}
 			a, b := got.responses[0], want.responses[0]
-			if !bytes.Equal(a.body, b.body) || fmt.Sprint(a.Trailer) != fmt.Sprint(b.Trailer) || a.ContentLength != b.ContentLength {
+			if !bytes.Equal(a.content, b.content) || fmt.Sprint(a.trailer) != fmt.Sprint(b.trailer) || a.length != b.length {
 				t.Errorf("got %d bytes, length %d, trailers %v, want %d, %d, %v as plain reverse_proxy",
-					len(a.body), a.ContentLength, a.Trailer, len(b.body), b.ContentLength, b.Trailer)
+					len(a.content), a.length, a.trailer, len(b.content), b.length, b.trailer)
 			}
 		})
 	}
@@ -134,25 +136,25 @@ func faithfulResponses(t *testing.T, s *stage) {
 		t.Parallel()
 		sent, _ := marked(rawRequest("POST /raw/x", "Expect: 100-continue", "Content-Length: 5"))
 		conn := s.connect(t, portPlain)
-		defer conn.Close()
+		defer hangUp(conn)
 		if _, err := io.WriteString(conn, sent); err != nil {
 			t.Fatal(err)
 		}
 		reader := bufio.NewReader(conn)
-		r, err := http.ReadResponse(reader, nil)
-		if err != nil || r.StatusCode != http.StatusContinue {
+		r, err := readHead(reader)
+		if err != nil || r.status != http.StatusContinue {
 			t.Fatalf("got %v, %v while the body is to come, want 100", r, err)
 		}
 		if _, err := io.WriteString(conn, "abcde"); err != nil {
 			t.Fatal(err)
 		}
-		for r.StatusCode == http.StatusContinue { // the upstream's own comes through too
-			if r, err = http.ReadResponse(reader, nil); err != nil {
+		for r.status == http.StatusContinue { // the upstream's own comes through too
+			if r, err = readHead(reader); err != nil {
 				t.Fatal(err)
 			}
 		}
-		if r.StatusCode != http.StatusOK {
-			t.Errorf("got %d, want 200", r.StatusCode)
+		if r.status != http.StatusOK {
+			t.Errorf("got %d, want 200", r.status)
 		}
 	})
 }
@@ -162,15 +164,15 @@ func (s *stage) flushes(t *testing.T) {
 	t.Helper()
 	sent, _ := marked(rawRequest("GET /web/events"))
 	conn := s.connect(t, portPlain)
-	defer conn.Close()
+	defer hangUp(conn)
 	if _, err := io.WriteString(conn, sent); err != nil {
 		t.Fatal(err)
 	}
-	r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	r, err := readHead(bufio.NewReader(conn))
 	if err != nil {
 		t.Fatal(err)
 	}
-	reader := bufio.NewReader(r.Body)
+	reader := bufio.NewReader(r.body)
 	for range 3 {
 		line, err := reader.ReadString('\n')
 		if err != nil || line != "data: event\n" {

@@ -12,14 +12,15 @@ import (
 // inner is a request that is hidden in another one's body, and must stay there.
 const inner = "GET /raw/hidden HTTP/1.1\r\nHost: gateway.example\r\nAuthorization: Bearer {writer}\r\nMarker: {id}\r\n\r\n"
 
-// chunk returns text as one chunk.
-func chunk(text string) string {
-	filled, _ := marked(text) // every marker is as long
-	return fmt.Sprintf("%x\r\n%s\r\n", len(filled), text)
+// hiddenChunk returns the inner request as one chunk.
+func hiddenChunk() string {
+	filled, _ := marked(inner) // every marker is as long
+	return fmt.Sprintf("%x\r\n%s\r\n", len(filled), inner)
 }
 
 // The target's form changes neither the check nor the upstream.
 func attackTargetForms(t *testing.T, s *stage) {
+	t.Helper()
 	for name, line := range map[string]string{
 		"asterisk-form":                   "GET *",
 		"asterisk-form with a path":       "GET */raw/x",
@@ -101,7 +102,8 @@ func attackTargetForms(t *testing.T, s *stage) {
 // A message that two parsers could end at different places is refused, or has one
 // reading, and what is left over is never a request of its own.
 func attackFraming(t *testing.T, s *stage) {
-	hidden := chunk(inner)
+	t.Helper()
+	hidden := hiddenChunk()
 	post := func(lines ...string) string { return rawRequest("POST /raw/x", lines...) }
 	for name, raw := range map[string]string{
 		"two lengths":                    post("Content-Length: 5", "Content-Length: 6") + "abcde" + inner,
@@ -177,7 +179,7 @@ func attackFraming(t *testing.T, s *stage) {
 		t.Run("one reading: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			o := s.send(t, portLax, test.raw)
-			if len(o.responses) == 1 && o.responses[0].StatusCode == 400 {
+			if len(o.responses) == 1 && o.responses[0].status == 400 {
 				o.nothingArrived(t)
 				return
 			}
@@ -200,6 +202,7 @@ const incomplete = "/raw/incomplete"
 
 // incompleteBodies end too early, or in what is no chunk.
 func incompleteBodies(t *testing.T, s *stage) {
+	t.Helper()
 	post := func(lines ...string) string { return rawRequest("POST "+incomplete, lines...) }
 	for name, raw := range map[string]string{
 		"shorter than its length":    post("Content-Length: 10") + "abcde",
@@ -232,7 +235,7 @@ func incompleteBodies(t *testing.T, s *stage) {
 				t.Fatal(err)
 			}
 			answer, _ := io.ReadAll(conn) // it may end in a reset
-			conn.Close()
+			hangUp(conn)
 			if strings.HasPrefix(string(answer), "HTTP/1.1 2") {
 				t.Errorf("%s\ngot\n%s\nwant an error", excerpt(sent), answer)
 			}
@@ -242,14 +245,15 @@ func incompleteBodies(t *testing.T, s *stage) {
 
 // leftOvers are bytes behind a message's end.
 func leftOvers(t *testing.T, s *stage) {
+	t.Helper()
 	keep := func(raw string) string { return strings.Replace(raw, "Connection: close\r\n", "", 1) }
 	length := len(fill(inner, "marker-000000"))
 	for name, raw := range map[string]string{
 		"the preface of HTTP/2":         "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + inner,
 		"a TLS handshake":               "\x16\x03\x01\x00\xa5\x01\x00\x00\xa1\x03\x03" + inner,
-		"chunks of an HTTP/1.0 request": strings.Replace(rawRequest("POST /raw/x", "Transfer-Encoding: chunked"), "HTTP/1.1", "HTTP/1.0", 1) + chunk(inner) + "0\r\n\r\n",
+		"chunks of an HTTP/1.0 request": strings.Replace(rawRequest("POST /raw/x", "Transfer-Encoding: chunked"), "HTTP/1.1", "HTTP/1.0", 1) + hiddenChunk() + "0\r\n\r\n",
 		"chunks of an HTTP/1.0 request that keeps the connection": strings.Replace(strings.Replace(rawRequest("POST /raw/x", "Transfer-Encoding: chunked"),
-			"HTTP/1.1", "HTTP/1.0", 1), "Connection: close", "Connection: keep-alive", 1) + chunk(inner) + "0\r\n\r\n",
+			"HTTP/1.1", "HTTP/1.0", 1), "Connection: close", "Connection: keep-alive", 1) + hiddenChunk() + "0\r\n\r\n",
 	} {
 		t.Run("no request behind "+name, func(t *testing.T) {
 			t.Parallel()
@@ -270,7 +274,7 @@ func leftOvers(t *testing.T, s *stage) {
 	})
 	for name, raw := range map[string]string{
 		"a request in the body of a refused one":   keep(anonymous("POST /raw/x", fmt.Sprintf("Content-Length: %d", length))) + inner,
-		"a request in the chunks of a refused one": keep(anonymous("POST /raw/x", "Transfer-Encoding: chunked")) + chunk(inner) + "0\r\n\r\n",
+		"a request in the chunks of a refused one": keep(anonymous("POST /raw/x", "Transfer-Encoding: chunked")) + hiddenChunk() + "0\r\n\r\n",
 		"a request in the body of a GET":           keep(anonymous("GET /raw/x", fmt.Sprintf("Content-Length: %d", length))) + inner,
 		"a request behind a refused Upgrade":       keep(rawRequest("GET /raw/x", "Connection: Upgrade", "Upgrade: h2c", fmt.Sprintf("Content-Length: %d", length))) + inner,
 		"a request in the body of a CONNECT":       keep(rawRequest("CONNECT gateway.example:80", fmt.Sprintf("Content-Length: %d", length))) + inner,

@@ -36,15 +36,15 @@ type h2Result struct {
 type h2Fields [][2]string
 
 // h2Request returns the fields of a request like those of [rawRequest].
-func h2Request(method, path string, more ...[2]string) h2Fields {
-	return append(h2Fields{
+func h2Request(method, path string) h2Fields {
+	return h2Fields{
 		{":method", method},
 		{":scheme", "https"},
 		{":authority", "gateway.example"},
 		{":path", path},
 		{"authorization", "Bearer {writer}"},
 		{"marker", "{id}"},
-	}, more...)
+	}
 }
 
 // with returns the fields with another value for one, or without it if that is "-".
@@ -65,7 +65,7 @@ func (s *stage) openH2(t *testing.T, p port) *h2 {
 	if p == portTLS {
 		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
 	}
-	t.Cleanup(func() { conn.Close() })
+	t.Cleanup(func() { hangUp(conn) })
 	c := &h2{conn: conn, Framer: http2.NewFramer(conn, conn), next: 1, results: make(map[uint32]*h2Result)}
 	c.encoder = hpack.NewEncoder(&c.buffer)
 	c.ReadMetaHeaders = hpack.NewDecoder(4096, nil)
@@ -162,6 +162,7 @@ func (s *stage) sendH2(t *testing.T, p port, fields h2Fields) (result *h2Result,
 
 // attackHTTP2 sends frames by hand, over TLS and with prior knowledge.
 func attackHTTP2(t *testing.T, s *stage) {
+	t.Helper()
 	for _, p := range []port{portTLS, portPlain} {
 		t.Run("malformed ("+string(p)+")", func(t *testing.T) { malformedH2(t, s, p) })
 		t.Run("well-formed ("+string(p)+")", func(t *testing.T) { wellFormedH2(t, s, p) })
@@ -175,6 +176,7 @@ func attackHTTP2(t *testing.T, s *stage) {
 
 // malformedH2 are requests that end in an error of the stream or a refusal.
 func malformedH2(t *testing.T, s *stage, p port) {
+	t.Helper()
 	get := h2Request("GET", "/raw/x")
 	for name, fields := range map[string]h2Fields{
 		"no method":                         get.with(":method", "-"),
@@ -263,6 +265,7 @@ func malformedH2(t *testing.T, s *stage, p port) {
 
 // wellFormedH2 are requests that arrive as HTTP/1.1.
 func wellFormedH2(t *testing.T, s *stage, p port) {
+	t.Helper()
 	for _, test := range []struct {
 		name   string
 		fields h2Fields
@@ -279,11 +282,17 @@ func wellFormedH2(t *testing.T, s *stage, p port) {
 		{
 			"host of an API", h2Request("GET", "/hosted/x").with(":authority", "api.example.com"), "GET /hosted/x", "api.example.com", nil,
 		},
-		{"spoofed identity", append(h2Request("GET", "/actions"),
-			[2]string{"ir-version", "13"}, [2]string{"x-scopegate-account", "spoofed"}, [2]string{"x_scopegate_token", "spoofed"}, [2]string{"x-scopegate-role", "spoofed"}),
-			"GET /actions", "gateway.example", map[string]string{"X-Scopegate-Account": "acme", "X-Scopegate-Version": "13", "X-Scopegate-Role": "", "X_scopegate_token": ""}},
-		{"crumbs of a cookie", append(h2Request("GET", "/raw/x"), [2]string{"cookie", "a=b"}, [2]string{"cookie", "c=d"}),
-			"GET /raw/x", "gateway.example", map[string]string{"Cookie": "a=b; c=d", "Authorization": ""}},
+		{
+			"spoofed identity", append(h2Request("GET", "/actions"),
+				[2]string{"ir-version", "13"}, [2]string{"x-scopegate-account", "spoofed"}, [2]string{"x_scopegate_token", "spoofed"}, [2]string{"x-scopegate-role", "spoofed"}),
+			"GET /actions", "gateway.example",
+			map[string]string{"X-Scopegate-Account": "acme", "X-Scopegate-Version": "13", "X-Scopegate-Role": "", "X_scopegate_token": ""},
+		},
+		{
+			"crumbs of a cookie", append(h2Request("GET", "/raw/x"), [2]string{"cookie", "a=b"}, [2]string{"cookie", "c=d"}),
+			"GET /raw/x", "gateway.example",
+			map[string]string{"Cookie": "a=b; c=d", "Authorization": ""},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
@@ -311,6 +320,7 @@ func wellFormedH2(t *testing.T, s *stage, p port) {
 
 // bodiesOfH2 have a length that is not theirs, trailers, or never come.
 func bodiesOfH2(t *testing.T, s *stage, p port) {
+	t.Helper()
 	type body struct {
 		name     string
 		fields   h2Fields
@@ -381,6 +391,7 @@ func bodiesOfH2(t *testing.T, s *stage, p port) {
 
 // streamsOfH2 are open at the same time on one connection.
 func streamsOfH2(t *testing.T, s *stage, p port) {
+	t.Helper()
 	_, marker := marked("")
 	c := s.openH2(t, p)
 	requests := []struct {

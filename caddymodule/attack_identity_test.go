@@ -7,6 +7,7 @@ import (
 
 // The upstream can rely on X-Scopegate-*: it comes from the gateway or not at all.
 func attackIdentity(t *testing.T, s *stage) {
+	t.Helper()
 	own := func(t *testing.T, got received) {
 		t.Helper()
 		wantField(t, got, "X-Scopegate-Account", "acme")
@@ -80,6 +81,7 @@ func attackIdentity(t *testing.T, s *stage) {
 
 // identityTrailers sends them where net/http does not look for header fields.
 func identityTrailers(t *testing.T, s *stage, own func(*testing.T, received)) {
+	t.Helper()
 	const trailers = "X-Scopegate-Token: tok_spoofed\r\nx_scopegate_account: spoofed\r\nX.Scopegate.Api: spoofed\r\n" +
 		"IR-Version: spoofed\r\nIr_Version: spoofed\r\nX-HTTP-Method-Override: spoofed\r\n"
 	for _, test := range []struct {

@@ -78,7 +78,7 @@ func sendRandom(addr string, batches, batch int) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer hangUp(conn)
 	reader := bufio.NewReader(conn)
 	for range batches {
 		if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
@@ -94,12 +94,12 @@ func sendRandom(addr string, batches, batch int) error {
 			return err
 		}
 		for range batch {
-			r, _, err := readAnswer(reader, http.MethodGet)
+			r, err := readAnswer(reader, http.MethodGet)
 			if err != nil {
 				return err
 			}
-			if r.StatusCode != http.StatusForbidden {
-				return fmt.Errorf("a random credential was answered with %d, want 403", r.StatusCode)
+			if r.status != http.StatusForbidden {
+				return fmt.Errorf("a random credential was answered with %d, want 403", r.status)
 			}
 		}
 	}
@@ -126,8 +126,8 @@ func residentBytes(t *testing.T, g *gateway) int {
 	return 0
 }
 
-// slow is a client that has sent a part of a request and holds the rest back.
-type slow struct {
+// slowClient is a client that has sent a part of a request and holds the rest back.
+type slowClient struct {
 	conn net.Conn
 	rest string
 	want int
@@ -138,7 +138,7 @@ type slow struct {
 func TestSlowClients(t *testing.T) {
 	t.Parallel()
 	g, upstream := loadedGateway(t)
-	clients := make([]slow, often(2_000, 10_000))
+	clients := make([]slowClient, often(2_000, 10_000))
 	for i := range clients {
 		clients[i] = startSlowly(t, g, i)
 	}
@@ -157,14 +157,14 @@ func TestSlowClients(t *testing.T) {
 		if _, err := io.WriteString(c.conn, c.rest); err != nil && c.want == http.StatusOK {
 			t.Fatal(err) // a refused one may be closed by now
 		}
-		r, _, err := readAnswer(bufio.NewReader(c.conn), http.MethodPost)
-		if err != nil || r.StatusCode != c.want {
+		r, err := readAnswer(bufio.NewReader(c.conn), http.MethodPost)
+		if err != nil || r.status != c.want {
 			t.Errorf("slow client %d: got %v, %v, want %d", i, r, err, c.want)
 		}
 		if c.want == http.StatusOK {
 			allowed++
 		}
-		c.conn.Close()
+		hangUp(c.conn)
 	}
 	if n := len(upstream.requests()); n != allowed {
 		t.Errorf("%d requests arrived, want %d", n, allowed)
@@ -173,14 +173,14 @@ func TestSlowClients(t *testing.T) {
 
 // startSlowly sends a part of a request: of its header or its body, with a
 // credential that is known or one that is not.
-func startSlowly(t *testing.T, g *gateway, i int) slow {
+func startSlowly(t *testing.T, g *gateway, i int) slowClient {
 	t.Helper()
 	conn, err := net.Dial("tcp", g.addr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { conn.Close() })
-	c := slow{conn: conn, want: http.StatusOK}
+	t.Cleanup(func() { hangUp(conn) })
+	c := slowClient{conn: conn, want: http.StatusOK}
 	secret := secretOf("writer")
 	if i%2 == 1 {
 		secret, c.want = secretOf("nobody"), http.StatusForbidden
@@ -201,7 +201,7 @@ func startSlowly(t *testing.T, g *gateway, i int) slow {
 // statusOf asks once, on a connection of its own.
 func statusOf(t *testing.T, g *gateway, secret string) int {
 	t.Helper()
-	answer := exchange(t, g.addr, "GET /raw/x HTTP/1.1\r\nHost: "+g.addr+"\r\nConnection: close\r\nAuthorization: Bearer "+secret+"\r\n\r\n")
+	answer := sendRaw(t, g.addr, "GET /raw/x HTTP/1.1\r\nHost: "+g.addr+"\r\nConnection: close\r\nAuthorization: Bearer "+secret+"\r\n\r\n")
 	_, rest, _ := strings.Cut(answer, " ")
 	status, _ := strconv.Atoi(rest[:min(3, len(rest))]) // 0 for no answer
 	return status

@@ -7,6 +7,7 @@ import (
 
 // Methods are compared exactly, and nothing in the request can name another one.
 func attackMethods(t *testing.T, s *stage) {
+	t.Helper()
 	type method struct{ name, raw string }
 	const item = " /orders/v1/7"
 	for _, test := range []method{
@@ -70,6 +71,7 @@ func attackMethods(t *testing.T, s *stage) {
 
 // methodsThatPass arrive as they were sent.
 func methodsThatPass(t *testing.T, s *stage) {
+	t.Helper()
 	for _, method := range []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "QUERY", "PROPFIND", "BREW", "M-SEARCH", "get"} {
 		t.Run(method, func(t *testing.T) {
 			t.Parallel()
@@ -111,6 +113,7 @@ func (s *stage) sendAndSee(t *testing.T, p port, raw, method, target string, abs
 
 // The version that is decided on is the one that the upstream reads.
 func attackVersions(t *testing.T, s *stage) {
+	t.Helper()
 	type version struct{ name, raw string }
 	conflicts := []version{
 		{"header and query", rawRequest("GET /actions?IrVersion=13", "IR-Version: 14")},
@@ -191,6 +194,7 @@ func attackVersions(t *testing.T, s *stage) {
 // Neither Host nor what a proxy before us may have added plays a part, but for an
 // API that has hosts, and there the real one.
 func attackForwardedHeaders(t *testing.T, s *stage) {
+	t.Helper()
 	forwarded := []string{
 		"X-Forwarded-For: 203.0.113.7", "X-Real-IP: 203.0.113.7", "Forwarded: for=203.0.113.7;host=api.example.com;proto=https", "Client-IP: 203.0.113.7",
 		"X-Forwarded-Host: api.example.com", "X-Forwarded-Proto: https", "X-Forwarded-Prefix: /raw", "X-Forwarded-Uri: /orders/v1/7", "X-Forwarded-Method: GET",

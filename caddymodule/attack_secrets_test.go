@@ -56,7 +56,7 @@ http://{$GATEWAY} {
 func TestSecrets(t *testing.T) {
 	t.Parallel()
 	upstream, broken := startEcho(t), freeAddr(t)
-	imported := generate(t)
+	imported := newCredential(t)
 	g := startGateway(t, verboseCaddyfile, fmt.Sprintf(`format: 1
 apis:
   raw: {upstream: [%q], operations: {all: "* /raw/**"}}
@@ -67,14 +67,14 @@ accounts:
       imported: {description: d, contact: {email: a@b.example}, scopes: [{api: raw, methods: ["*"]}, {api: broken, methods: ["*"]}], credential: %q}
       issued: {description: d, contact: {email: a@b.example}, scopes: [{api: raw, methods: ["*"]}]}
 `, upstream.url(), broken, imported.Digest()))
-	issued := issue(t, g, "acme/issued")
-	unknown := generate(t).Reveal()
+	issued := issueTo(t, g, "acme/issued")
+	unknown := newCredential(t).Reveal()
 	for _, secret := range []string{imported.Reveal(), issued, unknown} {
 		for _, line := range spread(secret) {
 			for _, target := range []string{"/raw/x", "/broken/x", "/nothing", "/raw/.."} {
 				for _, method := range []string{"GET", "POST"} {
 					raw := fmt.Sprintf("%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n%s\r\n\r\n", method, target, g.addr, line)
-					answer := exchange(t, g.addr, raw)
+					answer := sendRaw(t, g.addr, raw)
 					for _, part := range windows(secret) {
 						if strings.Contains(answer, part) {
 							t.Fatalf("%s\nwas answered with a part of the credential:\n%s", raw, answer)
@@ -83,7 +83,7 @@ accounts:
 				}
 			}
 		}
-		exchange(t, g.addr, "GET /raw/x?access_token="+secret+"&token="+secret+" HTTP/1.1\r\nHost: "+g.addr+"\r\nConnection: close\r\nCookie: t="+secret+"\r\n\r\n")
+		sendRaw(t, g.addr, "GET /raw/x?access_token="+secret+"&token="+secret+" HTTP/1.1\r\nHost: "+g.addr+"\r\nConnection: close\r\nCookie: t="+secret+"\r\n\r\n")
 	}
 	if len(upstream.requests()) == 0 {
 		t.Fatal("no credential was accepted")
@@ -168,7 +168,7 @@ func around(text, part string) string {
 	return text[max(0, at-300):min(len(text), at+100)]
 }
 
-func generate(t *testing.T) scopes.Credential {
+func newCredential(t *testing.T) scopes.Credential {
 	t.Helper()
 	credential, err := scopes.NewCredential(rand.Reader)
 	if err != nil {
@@ -177,8 +177,8 @@ func generate(t *testing.T) scopes.Credential {
 	return credential
 }
 
-// issue gives a token a credential and returns it.
-func issue(t *testing.T, g *gateway, token string) string {
+// issueTo gives a token a credential and returns it.
+func issueTo(t *testing.T, g *gateway, token string) string {
 	t.Helper()
 	out := g.scopegate(t, "token", "issue", token, "--json")
 	_, credential, found := strings.Cut(out.stdout, `"sgt_`)
@@ -189,11 +189,11 @@ func issue(t *testing.T, g *gateway, token string) string {
 	return "sgt_" + credential
 }
 
-// exchange sends bytes and returns all that comes back.
-func exchange(t *testing.T, addr, raw string) string {
+// sendRaw sends bytes and returns all that comes back.
+func sendRaw(t *testing.T, addr, raw string) string {
 	t.Helper()
 	conn := dialGateway(t, addr)
-	defer conn.Close()
+	defer hangUp(conn)
 	if _, err := io.WriteString(conn, raw); err != nil {
 		t.Fatal(err)
 	}
@@ -221,14 +221,15 @@ func adminAnswer(t *testing.T, g *gateway, path string) string {
 func filesIn(t *testing.T, dir, except string) string {
 	t.Helper()
 	var all strings.Builder
-	err := filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
-		if err != nil || entry.IsDir() || path == except {
+	folder := os.DirFS(dir)
+	err := fs.WalkDir(folder, ".", func(path string, entry fs.DirEntry, err error) error {
+		if err != nil || entry.IsDir() || path == filepath.Base(except) {
 			return err
 		}
 		if info, err := entry.Info(); err == nil && strings.Contains(path, "scopegate") && info.Mode().Perm() != 0o600 {
 			t.Errorf("%s has mode %v, want 0600", path, info.Mode().Perm())
 		}
-		content, err := os.ReadFile(path)
+		content, err := fs.ReadFile(folder, path)
 		all.Write(content)
 		return err
 	})

@@ -9,6 +9,7 @@ import (
 // Whatever two parsers could read differently is refused. The token may do
 // everything below /raw, so nothing but the spelling can be what is refused.
 func attackPathSpellings(t *testing.T, s *stage) {
+	t.Helper()
 	for _, target := range refusedTargets {
 		t.Run("refused "+target, func(t *testing.T) {
 			t.Parallel()
@@ -84,6 +85,7 @@ var passingTargets = []string{
 // Every byte that may not stand in a path for itself is refused, and every other
 // arrives as it was sent.
 func attackTargetBytes(t *testing.T, s *stage) {
+	t.Helper()
 	const pathBytes = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~!$&'()*+,=:@[]"
 	for c := range 256 {
 		if strings.IndexByte("/?%", byte(c)) >= 0 {
@@ -114,6 +116,7 @@ func attackTargetBytes(t *testing.T, s *stage) {
 
 // Segments match whole.
 func attackPrefixes(t *testing.T, s *stage) {
+	t.Helper()
 	for _, target := range []string{
 		"/orders-admin", "/orders-admin/v1", "/ordersv1/7", "/order/v1/7", "/orders.json/v1", "/orders", "/orders/", "/orders/v1/", "/orders/v1/7/",
 		"/orders/v1/7/filesystem", "/orders/v1/7/files-admin/x", "/orders/v1/7/8", "/orders/v1/7/files2", "/rawx", "/raw.json", "/rawx/y", "/xraw/y",

@@ -12,6 +12,7 @@ import (
 // After a switch of protocols the gateway is a blind tunnel: only to a WebSocket,
 // on GET, and judged as GET.
 func attackUpgrades(t *testing.T, s *stage) {
+	t.Helper()
 	upgrade := func(line string, lines ...string) string {
 		raw := rawRequest(line, append([]string{"Connection: Upgrade", "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==", "Sec-WebSocket-Version: 13"}, lines...)...)
 		return strings.Replace(raw, "Connection: close\r\n", "", 1)
@@ -49,16 +50,16 @@ func attackUpgrades(t *testing.T, s *stage) {
 				t.Parallel()
 				sent, marker := marked(raw)
 				conn := s.connect(t, p)
-				defer conn.Close()
+				defer hangUp(conn)
 				if _, err := io.WriteString(conn, sent); err != nil {
 					t.Fatal(err)
 				}
-				r, err := http.ReadResponse(bufio.NewReader(conn), nil)
+				r, err := readHead(bufio.NewReader(conn))
 				if err != nil {
 					t.Fatalf("%s\nno response: %v", sent, err)
 				}
-				if r.StatusCode != http.StatusForbidden {
-					t.Errorf("%s\ngot %d, want 403", sent, r.StatusCode)
+				if r.status != http.StatusForbidden {
+					t.Errorf("%s\ngot %d, want 403", sent, r.status)
 				}
 				if arrived := arrivedAt(s.echo, marker); len(arrived) > 0 {
 					t.Errorf("%s\narrived", sent)
@@ -90,20 +91,20 @@ func attackUpgrades(t *testing.T, s *stage) {
 func (s *stage) talk(t *testing.T, p port, raw string) {
 	t.Helper()
 	conn := s.connect(t, p)
-	defer conn.Close()
+	defer hangUp(conn)
 	sent, _ := marked(raw)
 	if _, err := io.WriteString(conn, sent); err != nil {
 		t.Fatal(err)
 	}
 	reader := bufio.NewReader(conn)
-	r, err := http.ReadResponse(reader, nil)
+	r, err := readHead(reader)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if r.StatusCode != http.StatusSwitchingProtocols || r.Header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
-		t.Fatalf("got %d and Sec-WebSocket-Accept %q, want 101 and that of RFC 6455", r.StatusCode, r.Header.Get("Sec-WebSocket-Accept"))
+	if r.status != http.StatusSwitchingProtocols || r.header.Get("Sec-WebSocket-Accept") != "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=" {
+		t.Fatalf("got %d and Sec-WebSocket-Accept %q, want 101 and that of RFC 6455", r.status, r.header.Get("Sec-WebSocket-Accept"))
 	}
-	if got := r.Header.Get("X-Account"); got != "acme" {
+	if got := r.header.Get("X-Account"); got != "acme" {
 		t.Errorf("the upstream was told account %q, want acme", got)
 	}
 	for _, message := range []string{"hello", "", "GET /secret/x HTTP/1.1\r\n\r\n"} {
@@ -127,6 +128,7 @@ func (s *stage) talk(t *testing.T, p port, raw string) {
 // No decision is used for another request, whatever came before it on the same
 // connection or with the same credential.
 func attackMemory(t *testing.T, s *stage) {
+	t.Helper()
 	keep := func(raw string) string { return strings.Replace(raw, "Connection: close\r\n", "", 1) }
 	allowed := by("reader", rawRequest("GET /orders/v1/7"))
 	for name, after := range map[string]string{

@@ -37,7 +37,7 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 			mu.Unlock()
 			serving.Go(func() {
 				serve(conn)
-				conn.Close()
+				hangUp(conn)
 				mu.Lock()
 				delete(open, conn)
 				mu.Unlock()
@@ -45,10 +45,10 @@ func listen(t *testing.T, serve func(net.Conn)) string {
 		}
 	})
 	t.Cleanup(func() {
-		listener.Close()
+		hangUp(listener)
 		mu.Lock()
 		for conn := range open {
-			conn.Close()
+			hangUp(conn)
 		}
 		mu.Unlock()
 		serving.Wait()
@@ -190,10 +190,6 @@ func startWeb(t *testing.T) *web {
 		_, _ = w.Write(largeBody)
 		w.Header().Set("X-Checksum", "7")
 	})
-	mux.HandleFunc("/web/length", func(w http.ResponseWriter, r *http.Request) {
-		_, _ = io.WriteString(w, r.Header.Get("Content-Length"))
-		_, _ = io.Copy(w, r.Body)
-	})
 	mux.HandleFunc("/web/events", w.events)
 	mux.HandleFunc("/web/socket", serveSocket)
 	server := httptest.NewServer(mux)
@@ -230,7 +226,7 @@ func serveSocket(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
-	defer conn.Close()
+	defer hangUp(conn)
 	_, _ = io.WriteString(conn, "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nX-Account: "+
 		r.Header.Get("X-Scopegate-Account")+"\r\nSec-WebSocket-Accept: "+socketAccept(r.Header.Get("Sec-WebSocket-Key"))+"\r\n\r\n")
 	for {

@@ -73,9 +73,20 @@ type outcome struct {
 	arrived   []received // at the upstreams, with the marker
 }
 
+// head is the header of a response; body reads on.
+type head struct {
+	status int
+	closes bool // the connection
+	header http.Header
+	body   io.Reader
+}
+
+// answered is a whole response.
 type answered struct {
-	*http.Response
-	body []byte
+	head
+	content []byte
+	length  int64 // -1 for none stated
+	trailer http.Header
 }
 
 // send sends bytes, reads until the gateway closes the connection, and collects
@@ -96,7 +107,7 @@ func (s *stage) sendOver(t *testing.T, conn net.Conn, raw string) *outcome {
 		_, _ = io.WriteString(conn, sent) // a gateway that refuses need not read all of it
 	}()
 	o.raw, _ = io.ReadAll(conn) // a connection that is closed with bytes unread may end in a reset
-	conn.Close()
+	hangUp(conn)
 	<-written
 	o.parse(t)
 	o.arrived = slices.Concat(arrivedAt(s.echo, marker), arrivedAt(s.secret, marker))
@@ -137,41 +148,56 @@ func (o *outcome) parse(t *testing.T) {
 	method, _, _ := strings.Cut(o.sent, " ")
 	reader := bufio.NewReader(bytes.NewReader(o.raw))
 	for {
-		r, body, err := readAnswer(reader, method)
+		r, err := readAnswer(reader, method)
 		if errors.Is(err, io.EOF) {
 			return
 		}
 		if err != nil {
 			t.Fatalf("%s\nwas answered with what is no response: %v\n%s", excerpt(o.sent), err, o.raw)
 		}
-		if r.StatusCode < 200 {
-			o.interim = append(o.interim, r.StatusCode)
+		if r.status < 200 {
+			o.interim = append(o.interim, r.status)
 			continue
 		}
-		o.responses = append(o.responses, answered{r, body})
+		o.responses = append(o.responses, r)
 	}
 }
 
-func readAnswer(reader *bufio.Reader, method string) (*http.Response, []byte, error) {
+// readAnswer reads a whole response. io.EOF says that there is no further one, any
+// other error that it is broken.
+func readAnswer(reader *bufio.Reader, method string) (answered, error) {
 	if _, err := reader.Peek(1); err != nil {
-		return nil, nil, io.EOF
+		return answered{}, io.EOF
 	}
 	r, err := http.ReadResponse(reader, &http.Request{Method: method})
 	if err != nil {
-		return nil, nil, errors.New(err.Error()) // an EOF within is no end
+		return answered{}, fmt.Errorf("its header: %v", err) //nolint:errorlint // an io.EOF here is no end
 	}
-	body, err := io.ReadAll(r.Body)
+	defer r.Body.Close()
+	content, err := io.ReadAll(r.Body)
 	if err != nil {
-		return nil, nil, errors.New(err.Error())
+		return answered{}, fmt.Errorf("its body: %v", err) //nolint:errorlint // likewise
 	}
-	return r, body, nil
+	return answered{head{r.StatusCode, r.Close, r.Header, nil}, content, r.ContentLength, r.Trailer}, nil
 }
+
+// readHead reads the header of a response to a request that was no HEAD.
+func readHead(reader *bufio.Reader) (head, error) {
+	r, err := http.ReadResponse(reader, nil) //nolint:bodyclose // it ends with the connection
+	if err != nil {
+		return head{}, err
+	}
+	return head{r.StatusCode, r.Close, r.Header, r.Body}, nil
+}
+
+// hangUp closes a connection or a listener. Nothing that is lost with it matters.
+func hangUp(c io.Closer) { _ = c.Close() }
 
 // statuses returns the statuses of the responses.
 func (o *outcome) statuses() []int {
 	statuses := make([]int, len(o.responses))
 	for i, r := range o.responses {
-		statuses[i] = r.StatusCode
+		statuses[i] = r.status
 	}
 	return statuses
 }
