@@ -64,7 +64,7 @@ func TestFindCredential(t *testing.T) {
 		{"comma", bearerOnly, "Authorization: Bearer " + secret + ",", malformed},
 		{"two after a comma", bearerOnly, "Authorization: Bearer " + secret + ", Bearer " + secret, malformed},
 		{"second scheme", bearerOnly, "Authorization: Bearer " + secret + " Basic eDp5", malformed},
-		{"scheme twice", bearerOnly, "Authorization: Bearer Bearer " + secret, malformed},
+		{"scheme twice", bearerOnly, "Authorization: Bearer bearer " + secret, malformed},
 		{"tab after the space", bearerOnly, "Authorization: Bearer \t" + secret, malformed},
 		{"tab within", bearerOnly, "Authorization: Bearer a\tb", malformed},
 		{"not ASCII", bearerOnly, "Authorization: Bearer caf\u00e9-the-secret", malformed},

@@ -71,15 +71,15 @@ accounts:
 
 // newMemory returns a source with the APIs and tokens of testScopes. The id of the
 // token reader is "tok_reader", its credential secretOf("reader"), and so on.
-func newMemory(t testing.TB) *memory {
-	t.Helper()
+func newMemory(tb testing.TB) *memory {
+	tb.Helper()
 	file, err := scopes.Read("scopes.yaml", []byte(testScopes), testTime)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	catalog, err := scopes.NewCatalog(file.APIs)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
 	m := &memory{catalog: catalog, grants: make(map[scopes.Digest]scopes.Grant)}
 	for i := range file.Accounts {
@@ -98,18 +98,12 @@ func secretOf(token string) string { return "the-secret-of-" + token }
 
 // parse reads a request as a server does. Lines of raw end in "\n"; the end of the
 // header is added.
-func parse(t testing.TB, raw string) *http.Request {
-	t.Helper()
+func parse(tb testing.TB, raw string) *http.Request {
+	tb.Helper()
 	r, err := http.ReadRequest(bufio.NewReader(strings.NewReader(strings.ReplaceAll(raw, "\n", "\r\n") + "\r\n\r\n")))
 	if err != nil {
-		t.Fatalf("reading %q: %v", raw, err)
+		tb.Fatalf("reading %q: %v", raw, err)
 	}
 	r.RemoteAddr = "198.51.100.7:40000"
 	return r
-}
-
-// judge returns the reason that a gateway gives for a request.
-func judge(t testing.TB, g *Gateway, raw string) string {
-	t.Helper()
-	return g.Judge(parse(t, raw)).Decision.Reason.String()
 }
