@@ -85,23 +85,29 @@ func (*Verdict) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[verdict
 
 // Judge decides on a request. It changes neither the request nor anything else.
 func (g *Gateway) Judge(r *http.Request) *Verdict {
-	v := &Verdict{Method: r.Method}
+	v := new(Verdict)
+	g.JudgeInto(v, r)
+	return v
+}
+
+// JudgeInto is Judge with a verdict of the caller's, which is overwritten. It does
+// not allocate.
+func (g *Gateway) JudgeInto(v *Verdict, r *http.Request) {
+	*v = Verdict{Method: r.Method}
 	snapshot := g.Source.Snapshot()
 	if snapshot == nil {
-		return v // the zero Decision: stale
+		return // the zero Decision: stale
 	}
 	target, ok := readTarget(r)
 	v.Target = target
 	if !ok || !wellFramed(r) {
 		v.Decision.Reason = scopes.MalformedRequest
-		return v
+		return
 	}
 	view := g.viewOf(snapshot.Catalog())
-	if v.preflight = g.preflightMethods(r, view, target); v.preflight != 0 {
-		return v
+	if v.preflight = g.preflightMethods(r, view, target); v.preflight == 0 {
+		g.decide(v, r, snapshot, view)
 	}
-	g.decide(v, r, snapshot, view)
-	return v
 }
 
 // decide reads the credential and has the request evaluated.

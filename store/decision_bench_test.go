@@ -1,0 +1,68 @@
+package store
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/scopegate/scopegate/proxy"
+)
+
+// estateSource is a store as a gateway sees it.
+type estateSource struct{ store *Store }
+
+func (s estateSource) Snapshot() proxy.Snapshot { return s.store.Snapshot() }
+
+// estateRequest is what differs between the requests of a benchmark.
+type estateRequest struct{ authorization, target string }
+
+// estateRequests returns requests of tokens drawn at random, each for something
+// that its token may do.
+func estateRequests(b *testing.B, n int) []estateRequest {
+	b.Helper()
+	credentials := drawn(n, true)
+	requests := make([]estateRequest, len(credentials))
+	for i, credential := range credentials {
+		var token int
+		if _, err := fmt.Sscanf(strings.TrimPrefix(credential, "sgt_"), "%d", &token); err != nil {
+			b.Fatal(err)
+		}
+		scope := estateRecord(token).token.Scopes[0]
+		requests[i] = estateRequest{
+			"Bearer " + credential, fmt.Sprintf("/%s/%s/things-0/%d", scope.API, scope.Versions[0], i),
+		}
+	}
+	return requests
+}
+
+// BenchmarkDecision measures all of a decision, from the request's header to the
+// verdict, over 245 operations. Compare it with BenchmarkGrant/floor. The request
+// is in the processor's caches, as one that was just read is; the token is not.
+func BenchmarkDecision(b *testing.B) {
+	for _, size := range sizes {
+		b.Run(size.name, func(b *testing.B) {
+			gateway := &proxy.Gateway{
+				Source: estateSource{openEstate(b, size.tokens)}, Now: func() time.Time { return testNow },
+			}
+			requests := estateRequests(b, size.tokens)
+			authorization := []string{""}
+			r := &http.Request{
+				Method: http.MethodGet, URL: new(url.URL), Host: "gateway.example", ProtoMajor: 1,
+				Header: http.Header{"Accept": {"*/*"}, "User-Agent": {"benchmark"}, "Authorization": authorization},
+			}
+			var v proxy.Verdict
+			b.ReportAllocs()
+			for i := 0; b.Loop(); i++ {
+				next := &requests[i&(len(requests)-1)]
+				authorization[0], r.RequestURI, r.URL.Path = next.authorization, next.target, next.target
+				gateway.JudgeInto(&v, r)
+				if !v.Through {
+					b.Fatalf("%s: %s", next.target, v.Decision.Reason)
+				}
+			}
+		})
+	}
+}
