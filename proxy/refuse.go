@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -105,10 +106,18 @@ func (g *Gateway) HandOver(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// linger is how long the server goes on to read what a refused client still sends
+// of its body: long enough for a client that reads the answer only then, and too
+// short to hold connections with bodies that never come.
+const linger = 5 * time.Second
+
 // closeUnread makes the response the last one of an HTTP/1 connection if the
 // request has a body. It is for answers given without reading it.
 func closeUnread(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor == 1 {
-		closeEarly(w, !hasBody(r))
+	if r.ProtoMajor != 1 || !hasBody(r) {
+		return
 	}
+	closeEarly(w, false)
+	// A writer without deadlines belongs to no connection that could be held.
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(linger))
 }
