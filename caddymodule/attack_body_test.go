@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"testing"
@@ -156,6 +157,29 @@ func attackWithheldBodies(t *testing.T, s *stage) {
 					}
 				})
 			}
+		}
+	}
+}
+
+// A client that was refused cannot hold the connection by sending nothing more.
+func attackLingering(t *testing.T, s *stage) {
+	t.Helper()
+	var conns []net.Conn
+	for _, p := range []port{portPlain, portIdle, portPages} {
+		for _, framing := range []string{"Content-Length: 10", "Content-Length: 1000000", "Transfer-Encoding: chunked"} {
+			conn := s.connect(t, p)
+			defer hangUp(conn)
+			sent, _ := marked(rawRequest("POST /secret/x", framing))
+			if _, err := io.WriteString(conn, sent); err != nil {
+				t.Fatal(err)
+			}
+			conns = append(conns, conn)
+		}
+	}
+	for _, conn := range conns { // all at once: each ends some seconds after its answer
+		answer, err := io.ReadAll(conn)
+		if !strings.HasPrefix(string(answer), "HTTP/1.1 403 ") || err != nil {
+			t.Errorf("got\n%s\n%v, want a 403 and the end of the connection", answer, err)
 		}
 	}
 }

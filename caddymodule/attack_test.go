@@ -21,6 +21,7 @@ var attacks = []struct {
 	{"framing", attackFraming},
 	{"early answers", attackEarlyAnswers},
 	{"withheld bodies", attackWithheldBodies},
+	{"lingering", attackLingering},
 	{"replays", attackReplays},
 	{"HTTP2", attackHTTP2},
 	{"upgrades", attackUpgrades},

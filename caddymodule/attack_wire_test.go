@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -106,7 +107,11 @@ func (s *stage) sendOver(t *testing.T, conn net.Conn, raw string) *outcome {
 		defer close(written)
 		_, _ = io.WriteString(conn, sent) // a gateway that refuses need not read all of it
 	}()
-	o.raw, _ = io.ReadAll(conn) // a connection that is closed with bytes unread may end in a reset
+	var err error
+	o.raw, err = io.ReadAll(conn) // a connection that is closed with bytes unread may end in a reset
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		t.Errorf("%s\nthe gateway keeps the connection", excerpt(sent))
+	}
 	hangUp(conn)
 	<-written
 	o.parse(t)
