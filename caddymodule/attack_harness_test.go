@@ -46,6 +46,7 @@ const (
 	portRetrying  port = "retrying"  // the proxy tries again
 	portSilent    port = "silent"    // no handler behind scopegate
 	portRewriting port = "rewriting" // a rewrite between the decision and the proxy
+	portRouted    port = "routed"    // below a path matcher, with a refusal for what it misses
 )
 
 // attackGates are the options of scopegate on the ports that have some.
@@ -76,7 +77,7 @@ var attackForms = map[string]func(*testbed, port) string{
 
 // ports are the listeners of a form.
 func ports(form string) []port {
-	common := []port{portPlain, portTLS, portIdle, portLax, portPlaces, portPages, portShadow, portRetrying}
+	common := []port{portPlain, portTLS, portIdle, portLax, portPlaces, portPages, portShadow, portRetrying, portRouted}
 	if form == "scopegate" {
 		return append(common, portSilent, portRewriting)
 	}
@@ -147,6 +148,8 @@ func (b *testbed) config() string {
 			case portTLS:
 				site("https", b.sites[name][p], "tls {$DIR}/certificate.pem {$DIR}/key.pem\n"+body)
 				continue
+			case portRouted:
+				body = "handle /raw/* {\n" + body + "}\nhandle {\nrespond 403\n}\n"
 			case portPages:
 				body += "handle_errors {\nroute {\n@get method GET\nreverse_proxy @get " + b.echo.addr + "\nrespond {err.status_code}\n}\n}\n"
 			}
@@ -208,6 +211,7 @@ accounts:
 `, b.echo.url(), b.secret.url(), "http://"+b.web.addr, "http://"+b.hasty.addr, "http://"+b.careless.addr) +
 		token("reader", `version: "14", `, reading) +
 		token("writer", "", everything) +
+		token("victim", "", reading) +
 		token("expired", "expires: 2020-01-01, ", reading) +
 		token("inactive", "state: inactive, ", reading) +
 		token("office", "sources: [203.0.113.0/24], ", reading)

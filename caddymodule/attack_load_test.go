@@ -126,6 +126,33 @@ func residentBytes(t *testing.T, g *gateway) int {
 	return 0
 }
 
+// That a credential was unknown is not remembered either.
+func TestUnknownThenKnown(t *testing.T) {
+	t.Parallel()
+	upstream := startEcho(t)
+	file := fmt.Sprintf(`format: 1
+apis:
+  raw: {upstream: [%q], operations: {all: "* /raw/**"}}
+accounts:
+  acme:
+    tokens:
+      early: {description: d, contact: {email: a@b.example}, scopes: [{api: raw, methods: ["*"]}], credential: %q}
+`, upstream.url(), scopes.DigestOf(secretOf("early")))
+	g := startGateway(t, strings.Replace(proxyCaddyfile, "scopes {$SCOPES}", "", 1), "")
+	for range often(500, 100_000) {
+		if got := statusOf(t, g, secretOf("early")); got != http.StatusForbidden {
+			t.Fatalf("got %d before the token was made, want 403", got)
+		}
+	}
+	writeFile(t, g.scopes, file)
+	if out := g.scopegate(t, "apply", g.scopes, "--allow-widen"); out.code != 0 {
+		t.Fatalf("exit %d\n%s%s", out.code, out.stdout, out.stderr)
+	}
+	if got := statusOf(t, g, secretOf("early")); got != http.StatusOK {
+		t.Errorf("got %d at once, want 200", got)
+	}
+}
+
 // slowClient is a client that has sent a part of a request and holds the rest back.
 type slowClient struct {
 	conn net.Conn

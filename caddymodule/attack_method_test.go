@@ -63,7 +63,7 @@ func attackMethods(t *testing.T, s *stage) {
 		})
 		t.Run("dropped by Caddy: "+test.name, func(t *testing.T) {
 			t.Parallel()
-			s.sendAndSee(t, portPlain, test.raw, "GET", "/raw/x", "Override")
+			s.sendAndSee(t, test.raw, "GET", "/raw/x", "Override")
 		})
 	}
 	t.Run("granted", func(t *testing.T) { methodsThatPass(t, s) })
@@ -84,7 +84,7 @@ func methodsThatPass(t *testing.T, s *stage) {
 	})
 	t.Run("an equal override is removed", func(t *testing.T) {
 		t.Parallel()
-		s.sendAndSee(t, portPlain, rawRequest("PUT /raw/x", "X-HTTP-Method-Override: PUT", "X-Method: PUT", "Content-Length: 0"), "PUT", "/raw/x", "X-HTTP-Method", "X-Method")
+		s.sendAndSee(t, rawRequest("PUT /raw/x", "X-HTTP-Method-Override: PUT", "X-Method: PUT", "Content-Length: 0"), "PUT", "/raw/x", "X-HTTP-Method", "X-Method")
 	})
 	t.Run("_method never counts", func(t *testing.T) {
 		t.Parallel()
@@ -98,9 +98,9 @@ func methodsThatPass(t *testing.T, s *stage) {
 
 // sendAndSee sends a request that is to be forwarded, and fails the test if any
 // field that arrived contains one of the texts in its name.
-func (s *stage) sendAndSee(t *testing.T, p port, raw, method, target string, absent ...string) received {
+func (s *stage) sendAndSee(t *testing.T, raw, method, target string, absent ...string) received {
 	t.Helper()
-	got := s.send(t, p, raw).forwardedAs(t, method, target)
+	got := s.send(t, portPlain, raw).forwardedAs(t, method, target)
 	for name := range got.request.Header {
 		for _, text := range absent {
 			if strings.Contains(strings.ToLower(name), strings.ToLower(text)) {
@@ -163,7 +163,7 @@ func attackVersions(t *testing.T, s *stage) {
 		})
 		t.Run("dropped by Caddy: "+test.name, func(t *testing.T) {
 			t.Parallel()
-			got := s.sendAndSee(t, portPlain, test.raw, "GET", "/actions", "Ir_", "Ir.")
+			got := s.sendAndSee(t, test.raw, "GET", "/actions", "Ir_", "Ir.")
 			wantField(t, got, "Ir-Version", "14")
 		})
 	}
@@ -216,6 +216,13 @@ func attackForwardedHeaders(t *testing.T, s *stage) {
 			s.send(t, portPlain, raw).refused(t)
 		})
 	}
+	t.Run("no other target for the upstream", func(t *testing.T) {
+		t.Parallel()
+		got := s.sendAndSee(t, rawRequest("GET /raw/x", forwarded...), "GET", "/raw/x", "X-Original-Url", "X-Rewrite-Url")
+		wantField(t, got, "X-Forwarded-For", "127.0.0.1")
+		wantField(t, got, "X-Forwarded-Host", "gateway.example")
+		wantField(t, got, "X-Forwarded-Proto", "http")
+	})
 	for _, host := range []string{"api.example.com", "API.Example.COM", "api.example.com:8443", "api.example.com."} {
 		t.Run("host "+host, func(t *testing.T) {
 			t.Parallel()

@@ -22,6 +22,7 @@ func attackPathSpellings(t *testing.T, s *stage) {
 			s.send(t, portPlain, rawRequest("GET "+target)).forwardedAs(t, "GET", target)
 		})
 	}
+	t.Run("below a path matcher", func(t *testing.T) { matchedPaths(t, s) })
 	t.Run("decided on decoded", func(t *testing.T) {
 		t.Parallel()
 		s.send(t, portPlain, rawRequest("GET /%73ecret/x")).denied(t)
@@ -30,6 +31,25 @@ func attackPathSpellings(t *testing.T, s *stage) {
 		wantField(t, got, "X-Scopegate-Api", "orders")
 		wantField(t, got, "X-Scopegate-Version", "v1")
 	})
+}
+
+// matchedPaths are looked at by a matcher of Caddy first, which folds case and
+// cleans what it compares. It decides nothing: whatever it does not match is
+// refused, and whatever it does is decided on as ever.
+func matchedPaths(t *testing.T, s *stage) {
+	t.Helper()
+	for _, target := range append([]string{"/secret/x", "/orders/v1/7", "/raw", "/rawx/y", "/raw/../orders/v1/7"}, refusedTargets...) {
+		t.Run("refused "+target, func(t *testing.T) {
+			t.Parallel()
+			s.send(t, portRouted, rawRequest("GET "+target)).refused(t)
+		})
+	}
+	for _, target := range []string{"/raw/x", "/raw/", "/%72aw/x", "/raw/%7e?a=%2f..", "/raw/a/b"} {
+		t.Run("passes "+target, func(t *testing.T) {
+			t.Parallel()
+			s.send(t, portRouted, rawRequest("GET "+target)).forwardedAs(t, "GET", target)
+		})
+	}
 }
 
 var refusedTargets = []string{

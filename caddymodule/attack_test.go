@@ -27,6 +27,7 @@ var attacks = []struct {
 	{"upgrades", attackUpgrades},
 	{"memory", attackMemory},
 	{"fidelity", attackFidelity},
+	{"admin endpoint", attackAdmin},
 }
 
 // TestAttack runs every class against both ways to write a gateway down.
