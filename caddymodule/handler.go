@@ -91,7 +91,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 	}
 	h.gateway = &proxy.Gateway{
-		Source:           app.(*App),
+		Source:           app.(*App), //nolint:forcetypeassert // the only type under this name
 		APIs:             h.APIs,
 		Places:           places,
 		KeepCredentials:  h.KeepCredentials,

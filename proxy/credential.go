@@ -103,14 +103,17 @@ func (p *Place) read(value string) (presented, bool) {
 // cutScheme cuts an authentication scheme, which is in lower case, and the spaces
 // behind it off a field's value (RFC 9110, section 11.4).
 func cutScheme(value, scheme string) (rest string, ok bool) {
-	if len(value) < len(scheme) || !strings.EqualFold(value[:len(scheme)], scheme) {
+	if !hasFoldedPrefix(value, scheme) {
 		return "", false
 	}
 	rest = value[len(scheme):]
 	if rest != "" && rest[0] != ' ' {
 		return "", false
 	}
-	return strings.TrimLeft(rest, " "), true
+	for rest != "" && rest[0] == ' ' {
+		rest = rest[1:]
+	}
+	return rest, true
 }
 
 // maxBasic bounds the decoded length of user name, colon and password in bytes. No

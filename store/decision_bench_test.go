@@ -24,6 +24,7 @@ type estateRequest struct{ authorization, target string }
 func estateRequests(b *testing.B, n int) []estateRequest {
 	b.Helper()
 	credentials := drawn(n, true)
+	credentials = credentials[:min(n, len(credentials))]
 	requests := make([]estateRequest, len(credentials))
 	for i, credential := range credentials {
 		var token int
@@ -56,7 +57,7 @@ func BenchmarkDecision(b *testing.B) {
 			var v proxy.Verdict
 			b.ReportAllocs()
 			for i := 0; b.Loop(); i++ {
-				next := &requests[i&(len(requests)-1)]
+				next := &requests[i%len(requests)]
 				authorization[0], r.RequestURI, r.URL.Path = next.authorization, next.target, next.target
 				gateway.JudgeInto(&v, r)
 				if !v.Through {
