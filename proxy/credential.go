@@ -67,8 +67,8 @@ func (g *Gateway) findCredential(r *http.Request) (found presented, ok bool) {
 		if len(values) > 1 {
 			return presented{}, false
 		}
-		got, ok := p.read(values[0])
-		if !ok {
+		var got presented
+		if !p.read(&got, values[0]) {
 			return presented{}, false
 		}
 		if got.place == nil {
@@ -84,20 +84,20 @@ func (g *Gateway) findCredential(r *http.Request) (found presented, ok bool) {
 
 // read reads a field's value as a credential of the place. A field without one,
 // or with another scheme's, gives the zero presented.
-func (p *Place) read(value string) (presented, bool) {
+func (p *Place) read(into *presented, value string) (ok bool) {
 	switch p.Kind {
 	case Header:
-		return p.accept(value, "")
+		return p.accept(into, value, "")
 	case Bearer:
 		if secret, ok := cutScheme(value, "bearer"); ok {
-			return p.accept(secret, "")
+			return p.accept(into, secret, "")
 		}
 	case Basic:
 		if encoded, ok := cutScheme(value, "basic"); ok {
-			return p.readBasic(encoded)
+			return p.readBasic(into, encoded)
 		}
 	}
-	return presented{}, true
+	return true
 }
 
 // cutScheme cuts an authentication scheme, which is in lower case, and the spaces
@@ -120,38 +120,39 @@ func cutScheme(value, scheme string) (rest string, ok bool) {
 // account's name and no id is longer than 63.
 const maxBasic = 63 + 1 + scopes.MaxCredentialBytes
 
-func (p *Place) readBasic(encoded string) (presented, bool) {
+func (p *Place) readBasic(into *presented, encoded string) (ok bool) {
 	if encoded == "" {
-		return presented{}, true
+		return true
 	}
 	var buf [maxBasic]byte
 	if base64.StdEncoding.DecodedLen(len(encoded)) > len(buf) {
-		return presented{}, false
+		return false
 	}
 	n, err := base64.StdEncoding.Strict().Decode(buf[:], []byte(encoded))
 	if err != nil {
-		return presented{}, false
+		return false
 	}
 	user, password, ok := strings.Cut(string(buf[:n]), ":")
 	if !ok {
-		return presented{}, false
+		return false
 	}
-	return p.accept(password, user)
+	return p.accept(into, password, user)
 }
 
 // accept takes a secret that consists of visible ASCII characters without a
 // comma, at most 512. An empty one counts as none.
-func (p *Place) accept(secret, user string) (presented, bool) {
+func (p *Place) accept(into *presented, secret, user string) (ok bool) {
 	if secret == "" {
-		return presented{}, true
+		return true
 	}
 	if len(secret) > scopes.MaxCredentialBytes {
-		return presented{}, false
+		return false
 	}
 	for i := range len(secret) {
 		if c := secret[i]; c <= ' ' || c > '~' || c == ',' && p.Kind != Basic {
-			return presented{}, false
+			return false
 		}
 	}
-	return presented{place: p, digest: scopes.DigestOf(secret), user: user}, true
+	into.place, into.digest, into.user = p, scopes.DigestOf(secret), user
+	return true
 }

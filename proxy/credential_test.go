@@ -223,7 +223,8 @@ func FuzzCredential(f *testing.F) {
 		if p.Kind < Bearer || p.Kind > Header {
 			return
 		}
-		got, ok := p.read(value)
+		var got presented
+		ok := p.read(&got, value)
 		secret, user, wantOK := referenceCredential(p.Kind, value)
 		switch {
 		case ok != wantOK:

@@ -28,11 +28,19 @@ const base62 = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 // Digest is that of no credential.
 type Digest [sha256.Size]byte
 
+// ordinaryBytes is room for a credential as most are: one block of SHA-256.
+const ordinaryBytes = sha256.BlockSize
+
 // DigestOf returns the digest of a credential as a client sent it, the zero Digest
 // if it is empty or longer than any credential. It does not allocate.
 func DigestOf(credential string) Digest {
 	if credential == "" || len(credential) > MaxCredentialBytes {
 		return Digest{}
+	}
+	// Copied into a buffer of its own size, for a converted string would be allocated.
+	if len(credential) <= ordinaryBytes {
+		var buf [ordinaryBytes]byte
+		return sha256.Sum256(buf[:copy(buf[:], credential)])
 	}
 	var buf [MaxCredentialBytes]byte
 	return sha256.Sum256(buf[:copy(buf[:], credential)])

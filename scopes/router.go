@@ -140,7 +140,7 @@ type search struct {
 // find walks the trie along path, which starts after a slash, in the order of
 // precedence, and reports whether it found a leaf that matches wholly.
 func (s *search) find(n *node, path string) bool {
-	segment, rest, more := strings.Cut(path, "/")
+	segment, rest, more := cutSegment(path)
 	switch {
 	case segment == "" && !more: // a trailing slash
 		if s.choose(n.slashEnds) {
