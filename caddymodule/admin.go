@@ -84,14 +84,14 @@ func unavailable(err error) error {
 // word.
 const userHeader = "Scopegate-User"
 
-// adminActor says for the audit log who asks: what is known of the connection,
+// adminActor says who asks: what is known of the connection,
 // and, as what it is, what the client says of itself.
-func adminActor(r *http.Request) string {
-	actor := "admin endpoint, " + peer(r)
+func adminActor(r *http.Request) store.Actor {
+	name := "admin endpoint, " + peer(r)
 	if claim := printable(r.Header.Get(userHeader)); claim != "" {
-		actor += fmt.Sprintf(", says it is user %q", claim)
+		name += fmt.Sprintf(", says it is user %q", claim)
 	}
-	return actor
+	return store.Actor{Name: name}
 }
 
 // peer tells the client of a connection: its address, and the certificate with

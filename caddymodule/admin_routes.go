@@ -21,8 +21,8 @@ import (
 type management struct {
 	// store returns the store to manage. Its error goes to the client.
 	store func() (*store.Store, error)
-	// actor says who sent a request, for the audit log.
-	actor func(*http.Request) string
+	// actor says who sent a request.
+	actor func(*http.Request) store.Actor
 }
 
 // verb answers one request: what it returns becomes the JSON of the answer.

@@ -19,16 +19,16 @@ type issued struct {
 }
 
 // actions are what POST can do to a token.
-var actions = map[string]func(*store.Store, context.Context, string, string) (any, error){
-	"issue": func(s *store.Store, ctx context.Context, actor, ref string) (any, error) {
+var actions = map[string]func(*store.Store, context.Context, store.Actor, string) (any, error){
+	"issue": func(s *store.Store, ctx context.Context, actor store.Actor, ref string) (any, error) {
 		i, err := s.Issue(ctx, actor, ref)
 		return issued{i.ID, i.Token, i.Credential.Reveal()}, err
 	},
-	"activate": func(s *store.Store, ctx context.Context, actor, ref string) (any, error) {
+	"activate": func(s *store.Store, ctx context.Context, actor store.Actor, ref string) (any, error) {
 		t, err := s.Activate(ctx, actor, ref)
 		return showToken(&t), err
 	},
-	"deactivate": func(s *store.Store, ctx context.Context, actor, ref string) (any, error) {
+	"deactivate": func(s *store.Store, ctx context.Context, actor store.Actor, ref string) (any, error) {
 		t, err := s.Deactivate(ctx, actor, ref)
 		return showToken(&t), err
 	},

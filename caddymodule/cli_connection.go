@@ -75,7 +75,7 @@ func (c *connection) withStore(use storeUse, do func(*client) error) (err error)
 	defer func() { err = errors.Join(err, s.Close()) }()
 	m := management{
 		store: func() (*store.Store, error) { return s, nil },
-		actor: func(*http.Request) string { return "store file, user " + currentUser() },
+		actor: func(*http.Request) store.Actor { return store.Actor{Name: "store file, user " + currentUser()} },
 	}
 	return do(&client{http: http.Client{Transport: inProcess(m.routes())}, base: "http://localhost"})
 }

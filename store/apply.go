@@ -8,7 +8,7 @@ import (
 
 // ApplyOptions say how a plan is applied.
 type ApplyOptions struct {
-	Actor string // who applies it, for the audit log
+	Actor Actor // who applies it
 	// AllowWiden lets tokens be granted more than they were.
 	AllowWiden bool
 	// Source names where the scope file came from, such as its path, and Digest

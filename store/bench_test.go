@@ -161,7 +161,7 @@ func BenchmarkChange1M(b *testing.B) {
 	})
 	b.Run("revocation", func(b *testing.B) {
 		reportQuantiles(b, func(ref string) error {
-			_, err := s.Deactivate(context.Background(), "bench", ref)
+			_, err := s.Deactivate(context.Background(), tester, ref)
 			return err
 		}, next)
 	})
@@ -181,7 +181,7 @@ func BenchmarkChange1M(b *testing.B) {
 
 // describe changes a token's description.
 func describe(s *Store, ref string) error {
-	return s.change(context.Background(), "bench", func(c *change) error {
+	return s.change(context.Background(), tester, func(c *change) error {
 		old, err := c.find(ref)
 		if err != nil {
 			return err

@@ -18,7 +18,7 @@ import (
 type change struct {
 	reader
 	store    *Store
-	actor    string
+	actor    Actor
 	now      time.Time
 	revision uint64 // that the change will have
 
@@ -48,7 +48,7 @@ var errIdle = errors.New("nothing to change")
 
 // change makes one change: fn makes it in a transaction, and all that follows from
 // it is done here. Where fn changes nothing there is no new revision.
-func (s *Store) change(ctx context.Context, actor string, fn func(*change) error) error {
+func (s *Store) change(ctx context.Context, actor Actor, fn func(*change) error) error {
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
@@ -70,7 +70,7 @@ func (s *Store) writable() error {
 // commit makes a change, in this order: the transaction is filled, the next
 // snapshot is built from it, revocations go into the log, the transaction is
 // committed, the snapshot is published.
-func (s *Store) commit(actor string, fn func(*change) error) error {
+func (s *Store) commit(actor Actor, fn func(*change) error) error {
 	var c *change
 	var next *Snapshot
 	err := s.guard(func() error {
@@ -102,7 +102,7 @@ func (s *Store) commit(actor string, fn func(*change) error) error {
 }
 
 // begin starts a change. Revocations that the file does not have yet go first.
-func (s *Store) begin(tx *bolt.Tx, actor string) (*change, error) {
+func (s *Store) begin(tx *bolt.Tx, actor Actor) (*change, error) {
 	r, err := newReader(tx)
 	if err != nil {
 		return nil, err
@@ -357,6 +357,6 @@ func (c *change) countActive(old, now *record) error {
 // record adds a line to the audit log.
 func (c *change) record(action, kind, name, detail string) {
 	c.entries = append(c.entries, Entry{
-		Revision: c.revision, Time: c.now, Actor: c.actor, Action: action, Kind: kind, Name: name, Detail: detail,
+		Revision: c.revision, Time: c.now, Actor: c.actor.Name, Action: action, Kind: kind, Name: name, Detail: detail,
 	})
 }

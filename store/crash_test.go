@@ -81,7 +81,7 @@ func writeUntilKilled(path string) error {
 		case 1:
 			revoke, state = s.Delete, "deleted"
 		}
-		if _, err := revoke(context.Background(), "test", "acme/"+token.Name); err != nil {
+		if _, err := revoke(context.Background(), tester, "acme/"+token.Name); err != nil {
 			return err
 		}
 		if err := out.Encode(acknowledged{token.Name, state, s.Snapshot().Revision()}); err != nil {
@@ -211,10 +211,10 @@ func fillDisk(path string) error {
 			return fmt.Errorf("%s: got state %d, want Active", name, got)
 		}
 	}
-	if _, err := s.Deactivate(context.Background(), "test", "acme/t0"); err != nil {
+	if _, err := s.Deactivate(context.Background(), tester, "acme/t0"); err != nil {
 		return err
 	}
-	if _, err := s.Delete(context.Background(), "test", "acme/t1"); err != nil {
+	if _, err := s.Delete(context.Background(), tester, "acme/t1"); err != nil {
 		return err
 	}
 	return nil // without Close, as if it was killed
@@ -250,7 +250,7 @@ func useTruncated(path string) error {
 	if s.Snapshot() != nil {
 		return errors.New("it serves on")
 	}
-	if _, err := s.Deactivate(context.Background(), "test", "acme/a"); !errors.Is(err, ErrDamaged) {
+	if _, err := s.Deactivate(context.Background(), tester, "acme/a"); !errors.Is(err, ErrDamaged) {
 		return fmt.Errorf("Deactivate: got %w, want ErrDamaged", err)
 	}
 	return s.Close()

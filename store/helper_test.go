@@ -215,7 +215,7 @@ func acme(tokens ...scopes.Token) scopes.Account {
 // apply plans and applies a file, and fails the test if that fails.
 func apply(tb testing.TB, s *Store, f *scopes.File) Result {
 	tb.Helper()
-	result, err := tryApply(s, f, PlanOptions{}, ApplyOptions{Actor: "test", AllowWiden: true})
+	result, err := tryApply(s, f, PlanOptions{}, ApplyOptions{Actor: tester, AllowWiden: true})
 	if err != nil {
 		tb.Fatalf("applying the file: %v", err)
 	}
@@ -265,3 +265,6 @@ func newSeededBy(seed uint64) io.Reader {
 }
 
 var _ io.Writer = (*lines)(nil)
+
+// tester makes the changes of tests.
+var tester = Actor{Name: "test"}

@@ -141,7 +141,7 @@ func TestACredentialEndsByItself(t *testing.T) {
 	now := testNow
 	s := openStore(t, newPath(t), Options{Now: func() time.Time { return now }})
 	apply(t, s, testFile(acme(testToken("a"))))
-	err := s.change(context.Background(), "test", func(c *change) error {
+	err := s.change(context.Background(), tester, func(c *change) error {
 		old, err := c.find("acme/a")
 		if err != nil {
 			return err
@@ -206,14 +206,14 @@ func randomChange(s *Store, random *rand.Rand) error {
 	case 0, 1, 2:
 		_, err = tryApply(s, randomFile(random), PlanOptions{Prune: random.IntN(4) == 0}, ApplyOptions{AllowWiden: true})
 	case 3:
-		_, err = s.Issue(ctx, "test", ref)
+		_, err = s.Issue(ctx, tester, ref)
 	case 4, 5:
-		_, err = s.Deactivate(ctx, "test", ref)
+		_, err = s.Deactivate(ctx, tester, ref)
 	case 6:
-		_, err = s.Activate(ctx, "test", ref)
+		_, err = s.Activate(ctx, tester, ref)
 	default:
 		if random.IntN(3) == 0 {
-			_, err = s.Delete(ctx, "test", ref)
+			_, err = s.Delete(ctx, tester, ref)
 		}
 	}
 	for _, expected := range []error{ErrNotFound, ErrExists, ErrDead, ErrLimit, ErrConflict} {
@@ -319,7 +319,7 @@ func TestReadersDuringChanges(t *testing.T) {
 	if _, err := s.Token("acme/a"); !errors.Is(err, ErrClosed) {
 		t.Errorf("Token: got %v, want ErrClosed", err)
 	}
-	if _, err := s.Deactivate(context.Background(), "test", "acme/a"); !errors.Is(err, ErrClosed) {
+	if _, err := s.Deactivate(context.Background(), tester, "acme/a"); !errors.Is(err, ErrClosed) {
 		t.Errorf("Deactivate: got %v, want ErrClosed", err)
 	}
 	if _, err := s.Plan(context.Background(), testFile(), PlanOptions{}); !errors.Is(err, ErrClosed) {
@@ -363,7 +363,7 @@ func TestAChangeGivesUpWaiting(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error)
 	go func() {
-		_, err := s.Deactivate(ctx, "test", "acme/a")
+		_, err := s.Deactivate(ctx, tester, "acme/a")
 		done <- err
 	}()
 	cancel()
@@ -388,10 +388,10 @@ func TestDamagedAccount(t *testing.T) {
 	if !strings.Contains(log.String(), "kind=account") {
 		t.Errorf("the log does not tell: %q", log.String())
 	}
-	if _, err := s.Activate(context.Background(), "test", "acme/b"); !errors.Is(err, ErrDamaged) {
+	if _, err := s.Activate(context.Background(), tester, "acme/b"); !errors.Is(err, ErrDamaged) {
 		t.Errorf("Activate: got %v, want ErrDamaged", err)
 	}
-	for _, do := range []func(context.Context, string, string) (Token, error){s.Deactivate, s.Delete} {
+	for _, do := range []func(context.Context, Actor, string) (Token, error){s.Deactivate, s.Delete} {
 		mustDo(t, do, "acme/a")
 		if got := stateOf(s, "secret of a"); got != scopes.Unknown {
 			t.Errorf("got state %d, want Unknown", got)

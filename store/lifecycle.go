@@ -10,7 +10,7 @@ import (
 
 // Issue makes the first credential of a token. Where it has one already the
 // error wraps [ErrExists], for a deleted one [ErrDead].
-func (s *Store) Issue(ctx context.Context, actor, ref string) (Issued, error) {
+func (s *Store) Issue(ctx context.Context, actor Actor, ref string) (Issued, error) {
 	secret, err := scopes.NewCredential(s.random)
 	if err != nil {
 		return Issued{}, err
@@ -40,7 +40,7 @@ func (s *Store) Issue(ctx context.Context, actor, ref string) (Issued, error) {
 // Activate ends a deactivation, whoever made it. On an active token it changes
 // nothing. The error wraps [ErrLimit] where the account has as many active scoped
 // tokens as it may, and [ErrDead] for a deleted one.
-func (s *Store) Activate(ctx context.Context, actor, ref string) (Token, error) {
+func (s *Store) Activate(ctx context.Context, actor Actor, ref string) (Token, error) {
 	return s.changeToken(ctx, actor, func(c *change) (string, error) {
 		old, err := c.alive(ref)
 		if err != nil || !old.token.Inactive {
@@ -55,7 +55,7 @@ func (s *Store) Activate(ctx context.Context, actor, ref string) (Token, error) 
 // Deactivate refuses the token until [Store.Activate], whatever a scope file says.
 // On one that was deactivated by hand before it changes nothing. The error wraps
 // [ErrDead] for a deleted one.
-func (s *Store) Deactivate(ctx context.Context, actor, ref string) (Token, error) {
+func (s *Store) Deactivate(ctx context.Context, actor Actor, ref string) (Token, error) {
 	return s.changeToken(ctx, actor, func(c *change) (string, error) {
 		c.revokes = true
 		old, err := c.alive(ref)
@@ -71,7 +71,7 @@ func (s *Store) Deactivate(ctx context.Context, actor, ref string) (Token, error
 // Delete removes the token for ever: its id and its credentials stay dead, and
 // scope files cannot create its name again. On a deleted token it changes nothing.
 // A token whose record is damaged can be deleted too.
-func (s *Store) Delete(ctx context.Context, actor, ref string) (Token, error) {
+func (s *Store) Delete(ctx context.Context, actor Actor, ref string) (Token, error) {
 	return s.changeToken(ctx, actor, func(c *change) (string, error) {
 		c.revokes = true
 		old, err := c.find(ref)
@@ -123,7 +123,7 @@ func idOf(r *record) string {
 
 // changeToken makes a change to one token, whose id fn returns, and returns the
 // token as it is afterwards.
-func (s *Store) changeToken(ctx context.Context, actor string, fn func(*change) (string, error)) (Token, error) {
+func (s *Store) changeToken(ctx context.Context, actor Actor, fn func(*change) (string, error)) (Token, error) {
 	var id string
 	err := s.change(ctx, actor, func(c *change) (err error) {
 		id, err = fn(c)

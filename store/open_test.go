@@ -29,10 +29,10 @@ func newFile(tb testing.TB) string {
 		tb.Fatal(err)
 	}
 	apply(tb, s, testFile(acme(testToken("a"), testToken("b"), testToken("c"))))
-	if _, err := s.Deactivate(context.Background(), "test", "acme/b"); err != nil {
+	if _, err := s.Deactivate(context.Background(), tester, "acme/b"); err != nil {
 		tb.Fatal(err)
 	}
-	if _, err := s.Delete(context.Background(), "test", "acme/c"); err != nil {
+	if _, err := s.Delete(context.Background(), tester, "acme/c"); err != nil {
 		tb.Fatal(err)
 	}
 	if err := s.Close(); err != nil {
@@ -292,7 +292,7 @@ func TestReadOnly(t *testing.T) {
 	if got := stateOf(s, "secret of a"); got != scopes.Active {
 		t.Errorf("a: got state %d, want Active", got)
 	}
-	if _, err := s.Delete(context.Background(), "test", "acme/a"); !errors.Is(err, ErrReadOnly) {
+	if _, err := s.Delete(context.Background(), tester, "acme/a"); !errors.Is(err, ErrReadOnly) {
 		t.Errorf("Delete: got %v, want ErrReadOnly", err)
 	}
 	if _, err := Open(newPath(t), o); !errors.Is(err, fs.ErrNotExist) {
@@ -328,10 +328,10 @@ func TestDamagedRecordIsRefusedAlone(t *testing.T) {
 	if _, err := s.Token("acme/a"); !errors.Is(err, ErrDamaged) {
 		t.Errorf("Token: got %v, want ErrDamaged", err)
 	}
-	if _, err := s.Activate(context.Background(), "test", "acme/a"); !errors.Is(err, ErrDamaged) {
+	if _, err := s.Activate(context.Background(), tester, "acme/a"); !errors.Is(err, ErrDamaged) {
 		t.Errorf("Activate: got %v, want ErrDamaged", err)
 	}
-	deleted, err := s.Delete(context.Background(), "test", "acme/a")
+	deleted, err := s.Delete(context.Background(), tester, "acme/a")
 	if err != nil || !deleted.Deleted || deleted.ID != token.ID {
 		t.Errorf("Delete: got %+v, %v, want it deleted", deleted, err)
 	}

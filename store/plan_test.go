@@ -272,7 +272,7 @@ func TestDeletedStaysDeleted(t *testing.T) {
 	if again := apply(t, s, testFile(acme(testToken("a"), other))); len(again.Changes) != 0 || len(again.Warnings) != 2 {
 		t.Errorf("once more: got %+v, want the warnings only", again)
 	}
-	if _, err := s.Issue(ctx, "test", "acme/a"); !errors.Is(err, ErrDead) {
+	if _, err := s.Issue(ctx, tester, "acme/a"); !errors.Is(err, ErrDead) {
 		t.Errorf("Issue: got %v, want ErrDead", err)
 	}
 	tokens, err := s.Tokens(Filter{})
@@ -334,7 +334,7 @@ func TestIssue(t *testing.T) {
 	s := newTestStore(t)
 	bare := edit(testToken("a"), func(t *scopes.Token) { t.Credential = scopes.Digest{} })
 	apply(t, s, testFile(acme(bare)))
-	issued, err := s.Issue(ctx, "test", "acme/a")
+	issued, err := s.Issue(ctx, tester, "acme/a")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -344,7 +344,7 @@ func TestIssue(t *testing.T) {
 	if got := s.Snapshot().Grant(issued.Credential.Digest()); got.State != scopes.Active || got.ID != issued.ID || len(got.Rules) != 1 {
 		t.Errorf("Grant: got %+v", got)
 	}
-	if _, err := s.Issue(ctx, "test", issued.ID); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "rotate") {
+	if _, err := s.Issue(ctx, tester, issued.ID); !errors.Is(err, ErrExists) || !strings.Contains(err.Error(), "rotate") {
 		t.Errorf("Issue again: got %v, want ErrExists that names rotate", err)
 	}
 	apply(t, s, testFile(acme(bare)))
@@ -375,7 +375,7 @@ func TestLimit(t *testing.T) {
 		edit(testToken("old"), func(t *scopes.Token) { t.Scopes, t.Access = nil, scopes.ReadWrite }))
 	account.MaxActiveTokens = 2
 	apply(t, s, testFile(account))
-	if _, err := s.Activate(ctx, "test", "acme/c"); !errors.Is(err, ErrLimit) {
+	if _, err := s.Activate(ctx, tester, "acme/c"); !errors.Is(err, ErrLimit) {
 		t.Errorf("a third: got %v, want ErrLimit", err)
 	}
 	mustDo(t, s.Deactivate, "acme/a")
@@ -488,7 +488,7 @@ func TestNoTwoTokensHaveACredential(t *testing.T) {
 		secret string
 		want   error
 	}{{"secret of a", ErrExists}, {"secret of dead", ErrDead}} {
-		err := s.change(ctx, "test", func(c *change) error {
+		err := s.change(ctx, tester, func(c *change) error {
 			rec := &record{id: "tok_0000000000000000000001", account: "acme", token: testToken("b")}
 			rec.token.Credential = scopes.Digest{}
 			rec.credentials = []credential{{digest: scopes.DigestOf(test.secret)}}

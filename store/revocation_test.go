@@ -25,9 +25,9 @@ func copyFile(tb testing.TB, from, to string) {
 }
 
 // mustDo makes a change that has to succeed.
-func mustDo(tb testing.TB, do func(context.Context, string, string) (Token, error), ref string) Token {
+func mustDo(tb testing.TB, do func(context.Context, Actor, string) (Token, error), ref string) Token {
 	tb.Helper()
-	token, err := do(context.Background(), "test", ref)
+	token, err := do(context.Background(), tester, ref)
 	if err != nil {
 		tb.Fatal(err)
 	}

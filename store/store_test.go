@@ -18,13 +18,13 @@ func TestLifeOfAToken(t *testing.T) {
 	ctx := context.Background()
 	apply(t, s, testFile(acme(testToken("a"))))
 
-	issued, err := s.Issue(ctx, "test", "acme/a")
+	issued, err := s.Issue(ctx, tester, "acme/a")
 	if !errors.Is(err, ErrExists) {
 		t.Errorf("Issue on a token with a credential: got %v, want ErrExists", err)
 	}
 	steps := []struct {
 		name string
-		do   func(context.Context, string, string) (Token, error)
+		do   func(context.Context, Actor, string) (Token, error)
 		want scopes.State
 		err  error
 	}{
@@ -37,7 +37,7 @@ func TestLifeOfAToken(t *testing.T) {
 		{"activate deleted", s.Activate, scopes.Unknown, ErrDead},
 	}
 	for _, step := range steps {
-		_, err := step.do(ctx, "test", "acme/a")
+		_, err := step.do(ctx, tester, "acme/a")
 		if !errors.Is(err, step.err) {
 			t.Errorf("%s: got error %v, want %v", step.name, err, step.err)
 		}

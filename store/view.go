@@ -42,6 +42,11 @@ type Account struct {
 	Revision     uint64 // of the last change
 }
 
+// Actor is who makes a change.
+type Actor struct {
+	Name string // for the audit log, in the words of the caller
+}
+
 // Filter selects tokens. The zero Filter selects all that are not deleted.
 type Filter struct {
 	Account string // "" for every account
