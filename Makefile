@@ -45,6 +45,7 @@ test: ## Run every test under the race detector; installs what they need on Debi
 soak: ## Run the long variants of the tests, then each fuzz target for a minute
 	.ci/deps.sh cc
 	SCOPEGATE_SOAK=1 CGO_ENABLED=1 go test -race -count=1 -timeout 4h -run '$(SOAK_RUN)' ./...
+	SCOPEGATE_SOAK=1 go test -count=1 -timeout 1h -run TestRandomCredentials ./caddymodule # its memory counts
 	.ci/fuzz.sh $(SOAK_FUZZ_TIME)
 
 bench: bench-go bench-gateways ## Run the benchmarks of the packages, then the comparison of gateways
