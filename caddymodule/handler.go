@@ -78,6 +78,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 	if err != nil {
 		return fmt.Errorf("scopegate: %w", err)
 	}
+	source := app.(*App) //nolint:forcetypeassert // the only type under this name
 	h.metrics = processMetrics
 	places, err := h.places()
 	if err != nil {
@@ -91,7 +92,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		}
 	}
 	h.gateway = &proxy.Gateway{
-		Source:           app.(*App), //nolint:forcetypeassert // the only type under this name
+		Source:           source,
 		APIs:             h.APIs,
 		Places:           places,
 		KeepCredentials:  h.KeepCredentials,
