@@ -9,6 +9,7 @@ import (
 const (
 	referenceLane = "caddy"            // ratios are to this one
 	controlLane   = "caddy-again"      // the same in a second process: its ratio should be 1
+	headersLane   = "caddy-headers"    // plain Caddy that sets the header fields that Scopegate sets
 	allowedLane   = "scopegate"        // what authorization adds
 	deniedLane    = "scopegate-denied" // what a flood of unknown tokens costs
 )
@@ -36,6 +37,7 @@ func allLanes() []*lane {
 		{name: "direct", server: "upstream"},
 		{name: controlLane, server: controlLane},
 		{name: referenceLane, server: referenceLane},
+		{name: headersLane, server: headersLane},
 		{name: allowedLane, server: "scopegate", guarded: true},
 		{name: deniedLane, server: "scopegate", guarded: true, denied: true},
 		{name: "nginx", server: "nginx", guarded: true},

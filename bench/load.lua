@@ -1,4 +1,5 @@
 -- Sends GET requests, each with a credential drawn at random from a file, and prints what came of it as a line of JSON.
+-- Besides it they have the header fields that python-requests sends, as most clients of an API send some.
 -- The requests are made up front: on the way out nothing is left to do but to draw one.
 
 local requests = {}
@@ -8,6 +9,10 @@ function init(args)
 		requests[#requests + 1] = wrk.format("GET", wrk.path, {
 			Host = wrk.host .. ":" .. wrk.port,
 			Authorization = "Bearer " .. credential,
+			["User-Agent"] = "python-requests/2.32.3",
+			["Accept"] = "*/*",
+			["Accept-Encoding"] = "gzip, deflate",
+			["Connection"] = "keep-alive",
 		})
 	end
 	math.randomseed(os.time())

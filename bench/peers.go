@@ -32,6 +32,7 @@ func recipes(caddy string) map[string]recipe {
 		"upstream":    {"upstream.conf", runNginx},
 		referenceLane: {"Caddyfile", runCaddy},
 		controlLane:   {"Caddyfile", runCaddy},
+		headersLane:   {"Caddyfile", runCaddy},
 		"scopegate":   {"Caddyfile", runCaddy},
 		"nginx":       {"nginx.conf", runNginx},
 		"haproxy":     {"haproxy.cfg", runHAProxy},

@@ -47,21 +47,22 @@ func reportTable(w io.Writer, lanes []*lane) error {
 
 // reportConclusions says in words what the table says of Scopegate, for the lanes that were measured.
 func reportConclusions(w io.Writer, lanes []*lane) {
-	reference := find(lanes, referenceLane)
+	fmt.Fprintln(w, "\nCPU per request, by the ratios within each round; medians, with the quartiles of the rounds:")
 	percent := func(ratio float64) float64 { return (ratio - 1) * 100 }
-	fmt.Fprintln(w, "\nCPU per request, against plain Caddy in the same round; medians, with the quartiles of the rounds:")
-	if l := find(lanes, controlLane); l != nil {
-		r := spreadOf(l.ratios(reference, cpuOf))
-		fmt.Fprintf(w, "  plain Caddy again     %+.1f %% (%+.1f to %+.1f): what a difference of nothing looks like\n",
-			percent(r.median), percent(r.lower), percent(r.upper))
-	}
-	if l := find(lanes, allowedLane); l != nil {
-		r := spreadOf(l.ratios(reference, cpuOf))
-		fmt.Fprintf(w, "  authorization adds    %+.1f %% (%+.1f to %+.1f)\n", percent(r.median), percent(r.lower), percent(r.upper))
+	for _, c := range []struct{ what, lane, against, meaning string }{
+		{"plain Caddy again", controlLane, referenceLane, "what a difference of nothing looks like"},
+		{"four header fields add", headersLane, referenceLane, "plain Caddy that sets the ones that Scopegate sets"},
+		{"authorization adds", allowedLane, headersLane, "Scopegate, against plain Caddy with the same header fields"},
+		{"both together add", allowedLane, referenceLane, "Scopegate, against plain Caddy"},
+	} {
+		if l, against := find(lanes, c.lane), find(lanes, c.against); l != nil && against != nil {
+			r := spreadOf(l.ratios(against, cpuOf))
+			fmt.Fprintf(w, "  %-24s%+.1f %% (%+.1f to %+.1f): %s\n", c.what, percent(r.median), percent(r.lower), percent(r.upper), c.meaning)
+		}
 	}
 	if l := find(lanes, deniedLane); l != nil {
-		r := spreadOf(l.ratios(reference, cpuOf))
-		fmt.Fprintf(w, "  a denial costs        %.2f (%.2f to %.2f) of what plain Caddy spends on an allowed request\n",
+		r := spreadOf(l.ratios(find(lanes, referenceLane), cpuOf))
+		fmt.Fprintf(w, "  a denial costs          %.2f (%.2f to %.2f) of what plain Caddy spends on an allowed request\n",
 			r.median, r.lower, r.upper)
 	}
 }
