@@ -41,17 +41,18 @@ type presented struct {
 	user   string // the user name, for Basic; "" may be anybody
 }
 
-// grant looks the credential up. A user name that does not fit the token is as
-// wrong as an unknown credential.
-func (p *presented) grant(s Snapshot) scopes.Grant {
+// grant looks the credential up, and puts what it finds into the zero Grant at
+// into: one is large. A user name that does not fit the token is as wrong as an
+// unknown credential.
+func (p *presented) grant(into *scopes.Grant, s Snapshot) {
 	if p.place == nil {
-		return scopes.Grant{State: scopes.Anonymous}
+		into.State = scopes.Anonymous
+		return
 	}
-	grant := s.Grant(p.digest)
-	if p.user != "" && p.user != grant.Account && p.user != grant.ID {
-		return scopes.Grant{}
+	*into = s.Grant(p.digest)
+	if p.user != "" && p.user != into.Account && p.user != into.ID {
+		*into = scopes.Grant{}
 	}
-	return grant
 }
 
 // findCredential looks into every place. It reports false if more than one is
@@ -139,6 +140,14 @@ func (p *Place) readBasic(into *presented, encoded string) (ok bool) {
 	return p.accept(into, password, user)
 }
 
+// isVisible tells of each byte whether it is a visible ASCII character.
+var isVisible = func() (visible [256]bool) {
+	for c := '!'; c <= '~'; c++ {
+		visible[c] = true
+	}
+	return visible
+}()
+
 // accept takes a secret that consists of visible ASCII characters without a
 // comma, at most 512. An empty one counts as none.
 func (p *Place) accept(into *presented, secret, user string) (ok bool) {
@@ -149,9 +158,12 @@ func (p *Place) accept(into *presented, secret, user string) (ok bool) {
 		return false
 	}
 	for i := range len(secret) {
-		if c := secret[i]; c <= ' ' || c > '~' || c == ',' && p.Kind != Basic {
+		if !isVisible[secret[i]] {
 			return false
 		}
+	}
+	if p.Kind != Basic && strings.IndexByte(secret, ',') >= 0 {
+		return false
 	}
 	into.place, into.digest, into.user = p, scopes.DigestOf(secret), user
 	return true

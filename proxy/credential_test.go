@@ -149,8 +149,9 @@ func TestBasicUserName(t *testing.T) {
 		t.Run(test.user, func(t *testing.T) {
 			t.Parallel()
 			found, ok := g.findCredential(parse(t, "GET / HTTP/1.1\nHost: h\nAuthorization: Basic "+basic(test.user, secretOf("reader"))))
-			if got := found.grant(m).State; !ok || got != test.want {
-				t.Errorf("user name %q: got state %v, %v, want %v", test.user, got, ok, test.want)
+			var grant scopes.Grant
+			if found.grant(&grant, m); !ok || grant.State != test.want {
+				t.Errorf("user name %q: got state %v, %v, want %v", test.user, grant.State, ok, test.want)
 			}
 		})
 	}
@@ -158,8 +159,9 @@ func TestBasicUserName(t *testing.T) {
 		t.Parallel()
 		for _, user := range []string{"", "acme", "tok_reader"} {
 			found, _ := g.findCredential(parse(t, "GET / HTTP/1.1\nHost: h\nAuthorization: Basic "+basic(user, "unknown-credential")))
-			if got := found.grant(m).State; got != scopes.Unknown {
-				t.Errorf("user name %q: got state %v, want unknown", user, got)
+			var grant scopes.Grant
+			if found.grant(&grant, m); grant.State != scopes.Unknown {
+				t.Errorf("user name %q: got state %v, want unknown", user, grant.State)
 			}
 		}
 	})

@@ -9,7 +9,7 @@ import (
 // wellFramed reports whether every hop will take the request for the same
 // message: no tunnel, no upgrade but to a WebSocket, no second method.
 func wellFramed(r *http.Request) bool {
-	if r.Method == http.MethodConnect || r.Method == http.MethodTrace || !isToken(r.Method) {
+	if r.Method != http.MethodGet && !isForwarded(r.Method) {
 		return false
 	}
 	if r.Host == "" && r.ProtoMajor != 1 { // HTTP/1.0 has none (RFC 9113, section 8.3.1)
@@ -34,6 +34,11 @@ func wellFramed(r *http.Request) bool {
 		}
 	}
 	return true
+}
+
+// isForwarded reports whether a method is one that goes upstream.
+func isForwarded(method string) bool {
+	return method != http.MethodConnect && method != http.MethodTrace && isToken(method)
 }
 
 // isToken reports whether s is a token (RFC 9110, section 5.6.2), as methods are.

@@ -115,7 +115,7 @@ func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *s
 	found, ok := g.findCredential(r)
 	if ok {
 		v.place = found.place
-		v.Grant = found.grant(snapshot)
+		found.grant(&v.Grant, snapshot)
 	}
 	v.request = scopes.Request{
 		Method: r.Method, Target: v.Target, Host: r.Host, Header: r.Header, Now: g.now(),

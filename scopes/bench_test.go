@@ -73,7 +73,7 @@ func decideCases(tb testing.TB) (*scopes.View, []decideCase) {
 		{"version_not_granted", stated, grants["acme/brand-catalogs.without-version"], scopes.VersionNotGranted},
 		{"method_not_granted", stated, grants["acme/brand-catalogs.without-GET"], scopes.MethodNotGranted},
 		{"method_not_granted/by-the-api", request("PATCH", target, versioned), full, scopes.MethodNotGranted},
-		{"operation_not_granted", stated, scopes.Grant{State: scopes.Active, Account: "acme", AccountIDs: full.AccountIDs, Rules: oneOperation(tb, catalog)}, scopes.OperationNotGranted},
+		{"operation_not_granted", stated, scopes.Grant{State: scopes.Active, Account: "acme", AccountIDs: full.AccountIDs, Rules: scopes.RulesOf(oneOperation(tb, catalog))}, scopes.OperationNotGranted},
 	}
 }
 

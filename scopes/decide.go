@@ -249,8 +249,7 @@ func (e *evaluation) bestRule() Reason {
 		return unless(e.grant.Access.Methods().Has(e.method), MethodNotGranted)
 	}
 	reason := APINotGranted
-	for i := range e.grant.Rules {
-		rule := &e.grant.Rules[i]
+	for rule := range e.grant.Rules.All() {
 		if rule.api != e.leaf.api.index {
 			continue
 		}

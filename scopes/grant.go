@@ -1,6 +1,7 @@
 package scopes
 
 import (
+	"iter"
 	"math"
 	"net/netip"
 	"slices"
@@ -33,7 +34,7 @@ type Grant struct {
 	// Expires is when the token ends, in Unix seconds; 0 for never.
 	Expires int64
 	Sources []netip.Prefix // none means everywhere
-	Rules   []Rule
+	Rules   RuleSet
 }
 
 // Rule is one scope of a token, compiled against a [Catalog]: an API and bit sets
@@ -45,6 +46,67 @@ type Rule struct {
 	methods    Methods
 	versions   uint64
 	operations uint64
+}
+
+// RuleSet is the rules of one token. Tokens share most of them, so they are few
+// that stand in a table, and a set says which of them. The zero RuleSet has none.
+type RuleSet struct {
+	table []Rule
+	ref   RuleRef
+}
+
+// RuleRef tells which rules of a table a set has. The zero RuleRef is none.
+type RuleRef [3]uint32
+
+// MaxRefs is the number of rules that can stand anywhere in the table. More than
+// these stand in one run.
+const MaxRefs = len(RuleRef{})
+
+// isRun is the last part of a RuleRef to a run, whose first parts are where it
+// begins and how many rules it has. Else each part is a position plus 1, or 0.
+const isRun = math.MaxUint32
+
+// RefTo returns a reference to rules at the given positions, at most [MaxRefs].
+func RefTo(positions ...uint32) RuleRef {
+	var ref RuleRef
+	for i, p := range positions {
+		ref[i] = p + 1
+	}
+	return ref
+}
+
+// RefToRun returns a reference to count rules from a position on.
+func RefToRun(position, count uint32) RuleRef { return RuleRef{position, count, isRun} }
+
+// RulesAt returns the set of rules of a table that ref refers to. The table must
+// not be modified as long as the set is used.
+func RulesAt(table []Rule, ref RuleRef) RuleSet { return RuleSet{table, ref} }
+
+// RulesOf returns the set of all the given rules.
+func RulesOf(rules []Rule) RuleSet {
+	if len(rules) == 0 {
+		return RuleSet{}
+	}
+	return RuleSet{rules, RefToRun(0, uint32(len(rules)))} //nolint:gosec // a token has fewer
+}
+
+// All yields the rules.
+func (s *RuleSet) All() iter.Seq[Rule] {
+	return func(yield func(Rule) bool) {
+		if s.ref[MaxRefs-1] == isRun {
+			for _, rule := range s.table[s.ref[0]:][:s.ref[1]] {
+				if !yield(rule) {
+					return
+				}
+			}
+			return
+		}
+		for _, position := range s.ref {
+			if position == 0 || !yield(s.table[position-1]) {
+				return
+			}
+		}
+	}
 }
 
 // everyOperation is the block of a rule for all that the API has.

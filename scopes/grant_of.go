@@ -18,6 +18,7 @@ func GrantOf(account *Account, t *Token, c *Catalog) Grant {
 	if !t.Expires.IsZero() {
 		g.Expires = t.Expires.Unix()
 	}
-	g.Rules, _ = c.Rules(nil, t)
+	rules, _ := c.Rules(nil, t)
+	g.Rules = RulesOf(rules)
 	return g
 }

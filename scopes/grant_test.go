@@ -22,8 +22,8 @@ func TestRulesOfManyOperations(t *testing.T) {
 	granted := []string{"0", "63", "64", "127", "128", "130", "299"}
 	token := scopes.Token{Scopes: []scopes.Scope{{API: "wide", Methods: get, Operations: granted}}}
 	grant := scopes.GrantOf(&scopes.Account{Name: "acme"}, &token, catalog)
-	if len(grant.Rules) != 4 {
-		t.Errorf("%d rules, want one for each 64 operations of which some are granted: 4", len(grant.Rules))
+	if n := len(slices.Collect(grant.Rules.All())); n != 4 {
+		t.Errorf("%d rules, want one for each 64 operations of which some are granted: 4", n)
 	}
 	for _, op := range api.Operations {
 		want := scopes.OperationNotGranted
@@ -130,7 +130,7 @@ func TestRulesAppends(t *testing.T) {
 		{rules[first:], "GET", "/y", scopes.Allowed},
 	}
 	for i, test := range tests {
-		grant := scopes.Grant{State: scopes.Active, Rules: test.rules}
+		grant := scopes.Grant{State: scopes.Active, Rules: scopes.RulesOf(test.rules)}
 		if d := catalog.View().Decide(&scopes.Request{Method: test.method, Target: test.target}, &grant); d.Reason != test.want {
 			t.Errorf("%d: %s %s: %s, want %s", i, test.method, test.target, d.Reason, test.want)
 		}

@@ -58,7 +58,7 @@ func TestZeroValuesDeny(t *testing.T) {
 		"a state from a later version":        {scopes.Grant{State: scopes.Active + 1, Access: scopes.ReadWrite, Account: "acme"}, scopes.UnknownToken},
 		"an access from a later version":      {scopes.Grant{State: scopes.Active, Access: scopes.ReadWrite + 1, Account: "acme"}, scopes.MethodNotGranted},
 		"an active token without scopes":      {scopes.Grant{State: scopes.Active, Account: "acme"}, scopes.APINotGranted},
-		"a scope that is the zero Rule":       {scopes.Grant{State: scopes.Active, Account: "acme", Rules: []scopes.Rule{{}}}, scopes.VersionNotGranted},
+		"a scope that is the zero Rule":       {scopes.Grant{State: scopes.Active, Account: "acme", Rules: scopes.RulesOf([]scopes.Rule{{}})}, scopes.VersionNotGranted},
 		"an expiry before 1970":               {scopes.Grant{State: scopes.Active, Expires: -1, Access: scopes.ReadWrite, Account: "acme"}, scopes.Expired},
 		"an invalid source prefix":            {scopes.Grant{State: scopes.Active, Sources: []netip.Prefix{{}}, Access: scopes.ReadWrite, Account: "acme"}, scopes.SourceNotAllowed},
 		"an account that is the empty string": {scopes.Grant{State: scopes.Active, Access: scopes.ReadWrite, AccountIDs: []string{""}}, scopes.AccountMismatch},

@@ -305,8 +305,8 @@ func (t *target) segment(position int) string {
 // cutSegment cuts a path at its first slash. It is strings.Cut for one byte, which
 // the compiler puts where it is called: a decision cuts a dozen times.
 func cutSegment(path string) (segment, rest string, more bool) {
-	if slash := strings.IndexByte(path, '/'); slash >= 0 {
-		return path[:slash], path[slash+1:], true
+	if before, after, ok := strings.Cut(path, "/"); ok {
+		return before, after, true
 	}
 	return path, "", false
 }

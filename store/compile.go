@@ -10,16 +10,17 @@ const maxCached = 1 << 16
 // what is decided with, at boot and after a change.
 type compiler struct {
 	catalog *scopes.Catalog
+	table   *ruleTable
 	// cache has the rules of scopes that were compiled before, by their bytes.
-	cache map[string][]scopes.Rule
+	cache map[string][]uint32
 	// missing counts scopes that name what the catalog does not have. They grant
 	// nothing.
 	missing int
-	rules   []scopes.Rule // of the record at hand
+	rules   []uint32 // of the record at hand, as positions in the table
 }
 
-func newCompiler(catalog *scopes.Catalog) compiler {
-	return compiler{catalog: catalog, cache: make(map[string][]scopes.Rule)}
+func newCompiler(catalog *scopes.Catalog, table *ruleTable) compiler {
+	return compiler{catalog: catalog, table: table, cache: make(map[string][]uint32)}
 }
 
 // compile appends the entries of a record, one for each credential, without their
@@ -30,9 +31,13 @@ func (c *compiler) compile(dst []indexed, id []byte, h *head) ([]indexed, error)
 		return dst, nil
 	}
 	x := indexed{id: id, name: h.name, version: h.version}
-	x.expires, x.access, x.state = h.expires, h.access, scopes.Active
+	state := scopes.Active
 	if h.flags&flagInactive != 0 {
-		x.state = scopes.Deactivated
+		state = scopes.Deactivated
+	}
+	x.kind = kindOf(state, h.access)
+	if x.expiry = expiryOf(h.expires); x.expiry == expiryLater {
+		x.expires = h.expires
 	}
 	d := decoder{rest: h.sources}
 	if x.sources = d.sources(); d.end() != nil {
@@ -42,7 +47,9 @@ func (c *compiler) compile(dst []indexed, id []byte, h *head) ([]indexed, error)
 	if c.rules, err = c.appendRules(c.rules[:0], h.scopes); err != nil {
 		return dst, err
 	}
-	x.rules = c.rules
+	if x.rules, err = c.table.refTo(c.rules); err != nil {
+		return dst, err
+	}
 	for i := range h.count {
 		x.digest, x.ends = h.credentials[i].digest, h.credentials[i].ends
 		dst = append(dst, x)
@@ -51,30 +58,32 @@ func (c *compiler) compile(dst []indexed, id []byte, h *head) ([]indexed, error)
 }
 
 // appendRules appends the rules of a block of scopes.
-func (c *compiler) appendRules(dst []scopes.Rule, block []byte) ([]scopes.Rule, error) {
+func (c *compiler) appendRules(dst []uint32, block []byte) ([]uint32, error) {
 	d := decoder{rest: block}
 	for len(d.rest) > 0 {
 		one := d.block()
-		rules, ok := c.cache[string(one)]
+		positions, ok := c.cache[string(one)]
 		if !ok {
 			scope, err := decodeScope(one)
 			if d.bad || err != nil {
 				return dst, errFields
 			}
-			var missing []string
-			rules, missing = c.catalog.Rules(nil, &scopes.Token{Scopes: []scopes.Scope{scope}})
+			rules, missing := c.catalog.Rules(nil, &scopes.Token{Scopes: []scopes.Scope{scope}})
+			if positions, err = c.table.add(rules); err != nil {
+				return dst, err
+			}
 			if c.missing += len(missing); len(missing) == 0 {
-				c.remember(one, rules)
+				c.remember(one, positions)
 			}
 		}
-		dst = append(dst, rules...)
+		dst = append(dst, positions...)
 	}
 	return dst, nil
 }
 
-func (c *compiler) remember(scope []byte, rules []scopes.Rule) {
+func (c *compiler) remember(scope []byte, positions []uint32) {
 	if len(c.cache) == maxCached {
 		clear(c.cache)
 	}
-	c.cache[string(scope)] = rules
+	c.cache[string(scope)] = positions
 }

@@ -21,7 +21,7 @@ const (
 )
 
 // errIndexFull: a shard has more than fits, which is more credentials than memory
-// holds, or a token has more rules than an entry can count.
+// holds, or there are more rules than an entry can tell apart.
 var errIndexFull = errors.New("store: the index is full")
 
 // shard is an immutable part of the index: a hash table of entries without
@@ -34,34 +34,74 @@ var errIndexFull = errors.New("store: the index is full")
 // not. The last slot is always empty.
 type shard struct {
 	table  []entry
-	slots  int    // of the table, but for what the last ones push behind it
-	text   string // of all entries: id, name and version of each, one after the other
-	rules  []scopes.Rule
+	slots  int     // of the table, but for what the last ones push behind it
+	text   string  // of all entries: id, name and version of each, one after the other
 	extras []extra // of the few entries that need one
 }
 
-// entry is one credential: 64 bytes, one cache line. An empty slot has state Unknown.
+// entry is one credential: 64 bytes, one cache line, and all that most decisions need
+// of a token. An empty slot has no kind.
 type entry struct {
 	digest  scopes.Digest
-	expires int64  // of the token, Unix seconds; 0 for never
-	text    uint32 // where its id stands in the shard's text
-	rules   uint32 // where its rules stand in the shard's
-	account uint32 // where the account's name stands in the snapshot's
-	extra   uint32 // position in the shard's extras, plus 1; 0 for none
+	rules   scopes.RuleRef // into the snapshot's rules
+	expiry  expiry         // of the token
+	text    uint32         // where its id stands in the shard's text
+	account uint32         // where the account's name stands in the snapshot's
+	extra   uint32         // position in the shard's extras, plus 1; 0 for none
 
-	ruleCount     uint16
 	accountLength uint8
 	nameLength    uint8
 	versionLength uint8
-	state         scopes.State
-	access        scopes.Access
+	kind          kind
+}
+
+// kind is a token's state, in the lower half, and its access.
+type kind uint8
+
+func kindOf(s scopes.State, a scopes.Access) kind { return kind(s) | kind(a)<<4 }
+
+func (k kind) state() scopes.State { return scopes.State(k & 0xf) }
+
+func (k kind) access() scopes.Access { return scopes.Access(k >> 4) }
+
+// expiry is when a token ends, in seconds from a moment shortly before the year
+// 2000, so that it fits until 2136. The zero expiry is never.
+type expiry uint32
+
+const (
+	expiryStart = 946684799                        // Unix seconds of the zero expiry, if it were one
+	expiryLater = expiry(1<<32 - 1)                // it stands in the entry's extra
+	expiryEnd   = int64(expiryLater) + expiryStart // the first one that does
+)
+
+// expiryOf returns the expiry at some Unix seconds. One before the year 2000 is at
+// its beginning: it has come.
+func expiryOf(unix int64) expiry {
+	switch {
+	case unix == 0:
+		return 0
+	case unix >= expiryEnd:
+		return expiryLater
+	}
+	return expiry(max(unix-expiryStart, 1))
+}
+
+// unix returns the Unix seconds of an expiry that is not expiryLater; 0 for never.
+func (e expiry) unix() int64 {
+	if e == 0 {
+		return 0
+	}
+	return int64(e) + expiryStart
 }
 
 // extra is what few credentials have.
 type extra struct {
 	sources []netip.Prefix
 	ends    int64 // of the credential, Unix seconds; 0 for never
+	expires int64 // of the token, if its expiry is expiryLater
 }
+
+func (x *extra) isZero() bool { return x.sources == nil && x.ends == 0 && x.expires == 0 }
 
 // slotsPerEntry is ten times how many slots there are for each entry. With fewer,
 // entries stand farther from their slots; more cost memory.
@@ -82,7 +122,7 @@ func (s *shard) find(d *scopes.Digest) *entry {
 	for i := slotOf(key, s.slots); i < len(s.table); i++ {
 		e := &s.table[i]
 		switch {
-		case e.state == scopes.Unknown:
+		case e.kind == 0:
 			return nil
 		case e.digest == *d:
 			return e
@@ -93,19 +133,18 @@ func (s *shard) find(d *scopes.Digest) *entry {
 	return nil
 }
 
-// grant returns what the entry's credential may do, but for the account. What it
-// refers to is the shard's.
+// grant returns what the entry's credential may do, but for what is the snapshot's or
+// in the extra. What it refers to is the shard's.
 func (s *shard) grant(e *entry) scopes.Grant {
 	name := e.text + uint32(idBytes)
 	version := name + uint32(e.nameLength)
 	return scopes.Grant{
-		State:   e.state,
-		Access:  e.access,
+		State:   e.kind.state(),
+		Access:  e.kind.access(),
 		ID:      s.text[e.text:name],
 		Name:    s.text[name:version],
 		Version: s.text[version : version+uint32(e.versionLength)],
-		Expires: e.expires,
-		Rules:   s.rules[e.rules : e.rules+uint32(e.ruleCount) : e.rules+uint32(e.ruleCount)],
+		Expires: e.expiry.unix(),
 	}
 }
 
@@ -114,16 +153,14 @@ type indexed struct {
 	entry                    // without its positions and lengths
 	extra                    // the zero extra for none
 	id, name, version []byte // at most maxTextBytes each
-	rules             []scopes.Rule
 }
 
 // newShardBuilder returns a builder with room for some entries of ordinary size.
 func newShardBuilder(entries int) shardBuilder {
-	const text, rules = 48, 2
+	const text = 48
 	return shardBuilder{
 		entries: make([]entry, 0, entries),
 		text:    make([]byte, 0, entries*text),
-		rules:   make([]scopes.Rule, 0, entries*rules),
 	}
 }
 
@@ -136,22 +173,18 @@ func (x *indexed) place(account uint32, length int) {
 type shardBuilder struct {
 	entries []entry
 	text    []byte
-	rules   []scopes.Rule
 	extras  []extra
 }
 
 func (b *shardBuilder) add(x *indexed) error {
-	if len(b.entries) == math.MaxInt32 || len(x.rules) > math.MaxUint16 ||
-		len(b.text) > math.MaxUint32-idBytes-2*maxTextBytes || len(b.rules) > math.MaxUint32-math.MaxUint16 {
+	if len(b.entries) == math.MaxInt32 || len(b.text) > math.MaxUint32-idBytes-2*maxTextBytes {
 		return errIndexFull
 	}
 	e := x.entry
-	e.text, e.rules = uint32(len(b.text)), uint32(len(b.rules))               //nolint:gosec // checked above
-	e.ruleCount = uint16(len(x.rules))                                        //nolint:gosec // checked above
+	e.text = uint32(len(b.text))                                              //nolint:gosec // checked above
 	e.nameLength, e.versionLength = uint8(len(x.name)), uint8(len(x.version)) //nolint:gosec // a record has no longer ones
 	b.text = append(append(append(b.text, x.id...), x.name...), x.version...)
-	b.rules = append(b.rules, x.rules...)
-	if x.sources != nil || x.ends != 0 {
+	if !x.isZero() {
 		b.extras = append(b.extras, x.extra)
 		e.extra = uint32(len(b.extras)) //nolint:gosec // at most as many as entries
 	}
@@ -162,9 +195,8 @@ func (b *shardBuilder) add(x *indexed) error {
 // copy takes over an entry of another shard.
 func (b *shardBuilder) copy(s *shard, e *entry) {
 	moved := *e
-	moved.text, moved.rules = uint32(len(b.text)), uint32(len(b.rules)) //nolint:gosec // it comes from a shard, where it had room
+	moved.text = uint32(len(b.text)) //nolint:gosec // it comes from a shard, where it had room
 	b.text = append(b.text, s.text[e.text:e.text+uint32(idBytes)+uint32(e.nameLength)+uint32(e.versionLength)]...)
-	b.rules = append(b.rules, s.rules[e.rules:e.rules+uint32(e.ruleCount)]...)
 	if e.extra != 0 {
 		b.extras = append(b.extras, s.extras[e.extra-1])
 		moved.extra = uint32(len(b.extras)) //nolint:gosec // at most as many as entries
@@ -175,26 +207,24 @@ func (b *shardBuilder) copy(s *shard, e *entry) {
 // build returns the shard of what some builders have collected, in memory of exactly
 // the size that it needs. The builders are of no use afterwards.
 func build(parts ...*shardBuilder) shard {
-	var text, rules, extras int
+	var text, extras int
 	var order []uint64 // of each entry: the key, the position among all
 	for _, b := range parts {
 		for i := range b.entries {
 			e := &b.entries[i]
 			order = append(order, uint64(keyOf(&e.digest))<<32|uint64(len(order)))
 			e.text += uint32(text)
-			e.rules += uint32(rules)
 			if e.extra != 0 {
 				e.extra += uint32(extras)
 			}
 		}
-		text, rules, extras = text+len(b.text), rules+len(b.rules), extras+len(b.extras)
+		text, extras = text+len(b.text), extras+len(b.extras)
 	}
-	s := shard{slots: len(order) * slotsPerEntry / 10, rules: make([]scopes.Rule, 0, rules)}
+	s := shard{slots: len(order) * slotsPerEntry / 10}
 	var all strings.Builder
 	all.Grow(text)
 	for _, b := range parts {
 		all.Write(b.text)
-		s.rules = append(s.rules, b.rules...)
 		s.extras = append(s.extras, b.extras...)
 	}
 	s.text = all.String()
@@ -226,7 +256,7 @@ func (s *shard) fill(order []uint64, parts []*shardBuilder) {
 func (s *shard) with(without map[scopes.Digest]bool, more []indexed) (shard, error) {
 	b := newShardBuilder(len(s.table) + len(more))
 	for i := range s.table {
-		if e := &s.table[i]; e.state == scopes.Unknown || without[e.digest] {
+		if e := &s.table[i]; e.kind == 0 || without[e.digest] {
 			continue
 		}
 		b.copy(s, &s.table[i])

@@ -47,7 +47,7 @@ func TestShardFinds(t *testing.T) {
 			var b shardBuilder
 			for i := range test.count {
 				x := indexed{id: fmt.Appendf(nil, "tok_%022d", i), name: []byte("n"), version: []byte("v")}
-				x.digest, x.state = test.digest(i), scopes.Active
+				x.digest, x.kind = test.digest(i), kindOf(scopes.Active, 0)
 				if err := b.add(&x); err != nil {
 					t.Fatal(err)
 				}
@@ -75,7 +75,7 @@ func TestShardSearchesAreShort(t *testing.T) {
 	var b shardBuilder
 	for i := range 100_000 {
 		x := indexed{id: make([]byte, idBytes)}
-		x.digest, x.state = scopes.DigestOf(fmt.Sprint(i)), scopes.Active
+		x.digest, x.kind = scopes.DigestOf(fmt.Sprint(i)), kindOf(scopes.Active, 0)
 		if err := b.add(&x); err != nil {
 			t.Fatal(err)
 		}
@@ -83,7 +83,7 @@ func TestShardSearchesAreShort(t *testing.T) {
 	s := build(&b)
 	longest, total := 0, 0
 	for i := range s.table {
-		if s.table[i].state == scopes.Unknown {
+		if s.table[i].kind == 0 {
 			continue
 		}
 		steps := 1 + i - slotOf(keyOf(&s.table[i].digest), s.slots)
@@ -106,7 +106,7 @@ func TestGrantHasAllOfAToken(t *testing.T) {
 	apply(t, s, testFile(account, scopes.Account{Name: "beta", Tokens: []scopes.Token{testToken("b")}}))
 	got := s.Snapshot().Grant(token.Credential)
 	if got.Account != "acme" || got.Name != "a" || got.Version != "v1" || got.Expires != token.Expires.Unix() ||
-		!slices.Equal(got.AccountIDs, account.IDs) || !slices.Equal(got.Sources, token.Sources) || len(got.Rules) != 1 {
+		!slices.Equal(got.AccountIDs, account.IDs) || !slices.Equal(got.Sources, token.Sources) || len(slices.Collect(got.Rules.All())) != 1 {
 		t.Errorf("got %+v", got)
 	}
 	if got := s.Snapshot().Grant(testToken("b").Credential); got.AccountIDs != nil || got.Account != "beta" {
@@ -283,7 +283,7 @@ func TestReadersDuringChanges(t *testing.T) {
 				}
 				// a and b change their states together.
 				a, b := snapshot.Grant(testToken("a").Credential), snapshot.Grant(testToken("b").Credential)
-				if a.State != b.State || len(a.Rules) != len(b.Rules) || a.Account != "acme" {
+				if a.State != b.State || len(slices.Collect(a.Rules.All())) != len(slices.Collect(b.Rules.All())) || a.Account != "acme" {
 					t.Errorf("got %+v and %+v in one snapshot", a, b)
 				}
 				select {
@@ -429,5 +429,69 @@ func TestAccountNames(t *testing.T) {
 		if at, ok := names.find([]byte(name)); ok {
 			t.Errorf("%q: got %d, want none", name, at)
 		}
+	}
+}
+
+// An expiry comes back from an entry as it was, however far away; one from before
+// the index's time has come.
+func TestExpiry(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		unix, want int64
+		later      bool
+	}{
+		{unix: 0, want: 0},
+		{unix: 1, want: expiryStart + 1},
+		{unix: expiryStart, want: expiryStart + 1},
+		{unix: expiryStart + 1, want: expiryStart + 1},
+		{unix: testNow.Unix(), want: testNow.Unix()},
+		{unix: expiryEnd - 1, want: expiryEnd - 1},
+		{unix: expiryEnd, later: true},
+		{unix: 1 << 40, later: true},
+	} {
+		got := expiryOf(test.unix)
+		if later := got == expiryLater; later != test.later || !later && got.unix() != test.want {
+			t.Errorf("%d: got %d (later %v), want %d (later %v)", test.unix, got.unix(), later, test.want, test.later)
+		}
+	}
+}
+
+// A token of the year 9999, and one with more rules than fit into an entry, are
+// found as they were stored; the store's own check at the test's end compares them.
+func TestIndexOfRareTokens(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	distant, many := testToken("distant"), testToken("many")
+	distant.Expires = time.Date(9999, 12, 31, 0, 0, 0, 0, time.UTC)
+	many.Scopes = nil
+	for _, method := range []string{"GET", "PUT", "POST", "DELETE", "PATCH"} {
+		many.Scopes = append(many.Scopes, scopes.Scope{API: "orders", Versions: []string{"v1"}, Methods: scopes.MethodOf(method)})
+	}
+	apply(t, s, testFile(acme(distant, many)))
+	for range 3 { // each time the entry is made anew, of the rules that are there
+		if err := describe(s, "acme/many"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, want := len(s.Snapshot().rules), 1+2*len(many.Scopes); got > want {
+		t.Errorf("the table has %d rules, want at most %d: each once, and one run", got, want)
+	}
+	if got := s.Snapshot().Grant(distant.Credential).Expires; got != distant.Expires.Unix() {
+		t.Errorf("got expiry %d, want %d", got, distant.Expires.Unix())
+	}
+}
+
+// Rules that no token has any longer do not stay for ever.
+func TestRuleTableIsMadeAnew(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"))))
+	table := s.Snapshot().table
+	table.rules = append(table.rules, make([]scopes.Rule, tableSlack+2)...)
+	if err := describe(s, "acme/a"); err != nil {
+		t.Fatal(err)
+	}
+	if got := len(s.Snapshot().rules); got != 1 {
+		t.Errorf("the table has %d rules, want 1", got)
 	}
 }

@@ -32,7 +32,7 @@ func (s *Store) newLoader(r reader) (*loader, error) {
 		return nil, err
 	}
 	l := &loader{
-		snapshot: &Snapshot{catalog: catalog, revision: r.state.revision, now: s.now},
+		snapshot: &Snapshot{catalog: catalog, revision: r.state.revision, now: s.now, table: newRuleTable()},
 		tokens:   int(r.bucket(bucketTokens).Sequence()), //nolint:gosec // it counts them
 		log:      s.log,
 	}
@@ -90,7 +90,7 @@ func (l *loader) loadAll(s *Store) error {
 }
 
 func (l *loader) newPart(of int) *loaderPart {
-	p := &loaderPart{loader: l, compiler: newCompiler(l.snapshot.catalog), builders: make([]shardBuilder, shardCount)}
+	p := &loaderPart{loader: l, compiler: newCompiler(l.snapshot.catalog, l.snapshot.table), builders: make([]shardBuilder, shardCount)}
 	each := l.tokens/shardCount/of + 1
 	each += each / 8 // they are not all alike
 	for i := range p.builders {
@@ -151,6 +151,8 @@ func (l *loader) finish() *Snapshot {
 		})
 	}
 	building.Wait()
+	l.snapshot.rules = l.snapshot.table.all()
+	l.snapshot.table.first = len(l.snapshot.rules)
 	missing := 0
 	for _, p := range l.parts {
 		l.snapshot.counts.Active += p.counts.Active

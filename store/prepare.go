@@ -83,7 +83,8 @@ func (c *change) putEntries() error {
 // nextSnapshot builds the snapshot that has the change. Grants are compiled against
 // one catalog, so another catalog means compiling all of them again.
 func (c *change) nextSnapshot() (*Snapshot, error) {
-	if c.recompile {
+	current := c.store.snapshot.Load()
+	if c.recompile || current.table.isStale() {
 		l, err := c.store.newLoader(c.reader)
 		if err != nil {
 			return nil, err
@@ -91,9 +92,8 @@ func (c *change) nextSnapshot() (*Snapshot, error) {
 		err = l.newPart(1).load(c.reader, "", "")
 		return l.finish(), err
 	}
-	current := c.store.snapshot.Load()
 	names := c.indexAccounts(current.accounts)
-	without, more, err := c.indexTokens(current.catalog, &names)
+	without, more, err := c.indexTokens(current, &names)
 	if err != nil {
 		return nil, err
 	}
@@ -129,7 +129,7 @@ func (c *change) indexAccounts(names accountNames) accountNames {
 }
 
 // indexTokens returns what the change takes out of the index, and what it adds.
-func (c *change) indexTokens(catalog *scopes.Catalog, names *accountNames) (without map[scopes.Digest]bool, more []indexed, err error) {
+func (c *change) indexTokens(current *Snapshot, names *accountNames) (without map[scopes.Digest]bool, more []indexed, err error) {
 	without = make(map[scopes.Digest]bool)
 	for id, t := range c.tokens {
 		for _, d := range t.old.digests() {
@@ -139,7 +139,7 @@ func (c *change) indexTokens(catalog *scopes.Catalog, names *accountNames) (with
 		if err != nil {
 			return nil, nil, err
 		}
-		compiler := newCompiler(catalog) // one each, for its entries share its memory
+		compiler := newCompiler(current.catalog, current.table) // one each, for its entries share its memory
 		items, err := compiler.compile(nil, []byte(id), &h)
 		if err != nil {
 			return nil, nil, err

@@ -155,7 +155,7 @@ func FuzzTokenRecord(f *testing.F) {
 			}
 			return
 		}
-		compiler := newCompiler(catalog)
+		compiler := newCompiler(catalog, newRuleTable())
 		if _, indexErr := compiler.compile(nil, []byte(id), &h); err == nil && indexErr != nil {
 			t.Fatalf("the index cannot read %+v: %v", rec, indexErr)
 		}

@@ -15,6 +15,8 @@ type Snapshot struct {
 	counts   Counts
 	shards   []shard // shardCount
 	accounts accountNames
+	rules    []scopes.Rule // of the tokens; a part of table
+	table    *ruleTable    // the writer's
 	now      func() time.Time
 }
 
@@ -40,8 +42,12 @@ func (s *Snapshot) Grant(d scopes.Digest) scopes.Grant {
 	if len(s.accounts.ids) > 0 {
 		g.AccountIDs = s.accounts.ids[e.account]
 	}
+	g.Rules = scopes.RulesAt(s.rules, e.rules)
 	if e.extra != 0 {
 		x := &shard.extras[e.extra-1]
+		if e.expiry == expiryLater {
+			g.Expires = x.expires
+		}
 		if x.ends != 0 && s.now().Unix() >= x.ends {
 			return scopes.Grant{}
 		}
@@ -65,6 +71,7 @@ func (s *Snapshot) tokenOf(d scopes.Digest) string {
 func (s *Snapshot) with(without map[scopes.Digest]bool, more []indexed) (*Snapshot, error) {
 	next := *s
 	next.shards = slices.Clone(s.shards)
+	next.rules = s.table.all()
 	byShard := make(map[int][]indexed)
 	for d := range without {
 		byShard[shardOf(&d)] = nil
