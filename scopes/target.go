@@ -20,7 +20,7 @@ type target struct {
 // for people, "" if nothing is. An encoded slash passes here only if
 // slashesAllowed; whether the API allows it is known later.
 func parseTarget(raw string, slashesAllowed bool) (target, string) {
-	path, query, _ := strings.Cut(raw, "?")
+	path, query, _ := cutByte(raw, '?')
 	t := target{path: path, query: query}
 	if !strings.HasPrefix(path, "/") {
 		return t, `the target does not start with "/"`
@@ -302,11 +302,14 @@ func (t *target) segment(position int) string {
 	return segment
 }
 
-// cutSegment cuts a path at its first slash. It is strings.Cut for one byte, which
-// the compiler puts where it is called: a decision cuts a dozen times.
-func cutSegment(path string) (segment, rest string, more bool) {
-	if before, after, ok := strings.Cut(path, "/"); ok {
-		return before, after, true
+// cutSegment cuts a path at its first slash.
+func cutSegment(path string) (segment, rest string, more bool) { return cutByte(path, '/') }
+
+// cutByte is strings.Cut for one byte, which the compiler puts where it is called: a
+// decision cuts a dozen times.
+func cutByte(s string, at byte) (before, after string, found bool) {
+	if i := strings.IndexByte(s, at); i >= 0 {
+		return s[:i], s[i+1:], true
 	}
-	return path, "", false
+	return s, "", false
 }
