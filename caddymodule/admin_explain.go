@@ -23,8 +23,9 @@ type question struct {
 	At      string      `json:"at"`   // a date or a time (RFC 3339); "" is now
 }
 
-// explanation is a decision with every step to it. It is made for all APIs: that a
-// site serves only some of them, or takes credentials in other places, is not in it.
+// explanation is a decision with every step to it. It is made for all APIs and the
+// management API: that a site serves only some of them, or takes credentials in
+// other places, is not in it.
 type explanation struct {
 	Decision  string        `json:"decision"`         // "allow" or "deny"
 	Reason    string        `json:"reason,omitempty"` // of a denial
@@ -161,7 +162,7 @@ func storedGrant(s *store.Store, catalog *scopes.Catalog, ref string) (grant sco
 
 // explainTo decides on a request and tells every step.
 func explainTo(catalog *scopes.Catalog, r *scopes.Request, g *scopes.Grant) explanation {
-	decision, steps := catalog.View().Explain(r, g)
+	decision, steps := catalog.Everything().Explain(r, g)
 	e := explanation{Decision: "deny", Version: decision.Version, SetHeader: decision.SetHeader, Steps: steps}
 	if decision.Allowed() {
 		e.Decision = "allow"

@@ -7,6 +7,8 @@ import (
 
 	"github.com/caddyserver/caddy/v2/caddyconfig/caddyfile"
 	"github.com/caddyserver/caddy/v2/caddyconfig/httpcaddyfile"
+
+	"github.com/scopegate/scopegate/scopes"
 )
 
 func init() {
@@ -102,6 +104,9 @@ func (h *Handler) unmarshalAPIs(d *caddyfile.Dispenser) error {
 	names := d.RemainingArgs()
 	if len(names) == 0 {
 		return d.Err("apis takes the names of the APIs that are served here; leave it out to serve all")
+	}
+	if slices.Contains(names, scopes.Management) {
+		return d.Err(managementElsewhere)
 	}
 	h.APIs = append(h.APIs, names...)
 	return nil

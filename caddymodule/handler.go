@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -11,6 +12,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/scopegate/scopegate/proxy"
+	"github.com/scopegate/scopegate/scopes"
 )
 
 func init() {
@@ -63,6 +65,9 @@ type CredentialPlace struct {
 // placeholder {http.scopegate.reason}, and not in the error, which might be shown.
 var errDenied = errors.New("access denied")
 
+// managementElsewhere says where the built-in API is served.
+const managementElsewhere = "the management API is not among the apis of a site; serve it on a site of its own, with scopegate_admin"
+
 // CaddyModule returns the Caddy module information.
 func (*Handler) CaddyModule() caddy.ModuleInfo {
 	return caddy.ModuleInfo{
@@ -111,6 +116,9 @@ func (h *Handler) Validate() error {
 	case 0, http.StatusUnauthorized, http.StatusForbidden:
 	default:
 		return fmt.Errorf("scopegate: unauthenticated is 401 or 403, not %d", h.Unauthenticated)
+	}
+	if slices.Contains(h.APIs, scopes.Management) {
+		return fmt.Errorf("scopegate: %s", managementElsewhere)
 	}
 	switch h.OnDeny {
 	case "", "answer", "error":

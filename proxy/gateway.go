@@ -34,6 +34,8 @@ type Gateway struct {
 	Source Source
 	// APIs are the only ones served here; others do not exist. None means all.
 	APIs []string
+	// Management serves the built-in API [scopes.Management] and no other.
+	Management bool
 	// Places are where a credential may be. None means bearer.
 	Places []Place
 	// KeepCredentials leaves the credential in the request that goes upstream.
@@ -142,6 +144,9 @@ func (g *Gateway) viewOf(c *scopes.Catalog) *scopes.View {
 	view := g.view.Load()
 	if view == nil || view.Catalog() != c {
 		view = c.View(g.APIs...)
+		if g.Management {
+			view = c.ManagementView()
+		}
 		g.view.Store(view)
 	}
 	return view

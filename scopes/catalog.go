@@ -4,14 +4,18 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
-// Catalog is a set of APIs, compiled. It is immutable and safe for concurrent
-// use.
+// Catalog is a set of APIs, compiled, and the built-in API [Management]. It is
+// immutable and safe for concurrent use.
 type Catalog struct {
-	apis   []compiledAPI
+	apis   []compiledAPI // the built-in one last
 	byName map[string]int
-	all    *View
+	all    *View // of the declared ones
+
+	everythingOnce sync.Once // guards everything
+	everything     *View
 }
 
 // compiledAPI is an API with what the decision would otherwise search for.
@@ -61,19 +65,24 @@ func NewCatalog(apis []API) (*Catalog, error) {
 	if len(apis) > MaxAPIs {
 		return nil, fmt.Errorf("scopes: %d APIs, but a catalog has at most %d", len(apis), MaxAPIs)
 	}
-	c := &Catalog{apis: make([]compiledAPI, len(apis)), byName: make(map[string]int, len(apis))}
-	for i := range apis {
-		if _, twice := c.byName[apis[i].Name]; twice {
-			return nil, fmt.Errorf("scopes: two APIs are called %q", apis[i].Name)
+	management := ManagementAPI()
+	c := &Catalog{apis: make([]compiledAPI, len(apis)+1), byName: make(map[string]int, len(apis)+1)}
+	for i := range c.apis {
+		api := &management
+		if i < len(apis) {
+			api = &apis[i]
 		}
-		compiled, err := compileAPI(&apis[i], i)
+		if _, twice := c.byName[api.Name]; twice {
+			return nil, fmt.Errorf("scopes: two APIs are called %q", api.Name)
+		}
+		compiled, err := compileAPI(api, i)
 		if err != nil {
 			return nil, err
 		}
 		c.apis[i] = compiled
-		c.byName[apis[i].Name] = i
+		c.byName[api.Name] = i
 	}
-	router, conflicts := c.route(nil)
+	router, conflicts := route(c.declared(), nil)
 	if len(conflicts) > 0 {
 		return nil, conflicts
 	}
@@ -106,10 +115,14 @@ func compileAPI(api *API, index int) (compiledAPI, error) {
 	return compiled, nil
 }
 
-// Len returns the number of APIs.
-func (c *Catalog) Len() int { return len(c.apis) }
+// declared returns the APIs without the built-in one.
+func (c *Catalog) declared() []compiledAPI { return c.apis[:len(c.apis)-1] }
 
-// API returns the named API, or nil. It must not be modified.
+// Len returns the number of APIs, the built-in one not counted.
+func (c *Catalog) Len() int { return len(c.declared()) }
+
+// API returns the named API, or nil. It knows the built-in one. It must not be
+// modified.
 func (c *Catalog) API(name string) *API {
 	if i, ok := c.byName[name]; ok {
 		return &c.apis[i].API
@@ -117,11 +130,11 @@ func (c *Catalog) API(name string) *API {
 	return nil
 }
 
-// APIs returns the APIs in the order given to [NewCatalog]. They share memory
-// with the catalog and must not be modified.
+// APIs returns the APIs in the order given to [NewCatalog], without the built-in
+// one. They share memory with the catalog and must not be modified.
 func (c *Catalog) APIs() []API {
-	apis := make([]API, len(c.apis))
-	for i := range c.apis {
+	apis := make([]API, c.Len())
+	for i := range apis {
 		apis[i] = c.apis[i].API
 	}
 	return apis
@@ -129,21 +142,21 @@ func (c *Catalog) APIs() []API {
 
 // View returns the part of the catalog that serves only the named APIs: others
 // do not exist there. Names that the catalog does not have are skipped; without
-// names it is all of it.
+// names it is all of it. The built-in API is never in it.
 func (c *Catalog) View(apis ...string) *View {
 	if len(apis) == 0 {
 		return c.all
 	}
-	router, _ := c.route(func(name string) bool { return slices.Contains(apis, name) })
+	router, _ := route(c.declared(), func(name string) bool { return slices.Contains(apis, name) })
 	return &View{catalog: c, router: router, slashes: c.allowsEncodedSlash()}
 }
 
 // route builds a router over the APIs that serves reports true for; nil serves all.
-func (c *Catalog) route(serves func(name string) bool) (*node, Conflicts) {
+func route(apis []compiledAPI, serves func(name string) bool) (*node, Conflicts) {
 	root := new(node)
 	var conflicts Conflicts
-	for i := range c.apis {
-		api := &c.apis[i]
+	for i := range apis {
+		api := &apis[i]
 		if serves != nil && !serves(api.Name) {
 			continue
 		}

@@ -41,7 +41,7 @@ func (c *Catalog) granted(t *Token) map[cell]Methods {
 		return cells
 	}
 	if t.Legacy() {
-		for i := range c.apis {
+		for i := range c.declared() {
 			api := &c.apis[i]
 			s := Scope{API: api.Name, Versions: api.Versions, Methods: t.Access.Methods()}
 			api.grant(cells, &s)

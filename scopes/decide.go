@@ -246,6 +246,9 @@ func (e *evaluation) scopes() Reason {
 
 func (e *evaluation) bestRule() Reason {
 	if e.grant.Access != ScopedAccess {
+		if e.leaf.api.Name == Management {
+			return APINotGranted
+		}
 		return unless(e.grant.Access.Methods().Has(e.method), MethodNotGranted)
 	}
 	reason := APINotGranted

@@ -163,6 +163,9 @@ func (e *evaluation) tellAccount() string {
 
 func (e *evaluation) tellScopes(reason Reason) string {
 	if e.grant.Access != ScopedAccess {
+		if reason == APINotGranted {
+			return "a legacy token never has the management API " + Management
+		}
 		return fmt.Sprintf("a legacy token with access %s to every API", e.grant.Access)
 	}
 	switch reason {

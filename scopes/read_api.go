@@ -61,7 +61,7 @@ func (r *reader) readAPIs(n *yamlNode, f *File) {
 	r.versions = make(map[string]bool)
 	before := r.told()
 	for p := range r.named(n, "an API", validName, nameRule) {
-		if p.key.text == "scopegate" {
+		if p.key.text == Management {
 			r.problemf(p.key, "the name scopegate is reserved for the management API; choose another")
 			continue
 		}

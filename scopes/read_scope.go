@@ -47,7 +47,10 @@ func (r *reader) readScopeAPI(n *yamlNode, d *scopeDraft) {
 	if !ok {
 		return
 	}
-	if d.api = r.apis[name]; d.api == nil {
+	if d.api = r.apis[name]; name == Management {
+		d.api = managementDeclared
+	}
+	if d.api == nil {
 		r.unknownf(n, keysOf(r.apis), "the file has ", "there is no API %s", shown(name))
 	}
 	d.API = name

@@ -3,8 +3,9 @@ package scopes
 import "fmt"
 
 // RunTests decides on the requests of a file's tests section, with the file's
-// tokens and the file's APIs as c has them, all of which are served. It returns a
-// problem for each test that does not come out as it expects; none if all do.
+// tokens and the file's APIs as c has them, all of which are served, and the
+// management API too. It returns a problem for each test that does not come out as
+// it expects; none if all do.
 func RunTests(f *File, c *Catalog) Problems {
 	tokens := make(map[string]declared)
 	for i := range f.Accounts {
@@ -13,7 +14,7 @@ func RunTests(f *File, c *Catalog) Problems {
 			tokens[account.Name+"/"+account.Tokens[j].Name] = declared{account, &account.Tokens[j]}
 		}
 	}
-	view := c.View()
+	view := c.Everything()
 	var problems Problems
 	for i := range f.Tests {
 		t := &f.Tests[i]
