@@ -249,6 +249,7 @@ func (c *change) createAccount(name string) *account {
 // putToken writes a token, with all that its step from old to now means for its
 // name, its digests and its account. old is nil for a new token.
 func (c *change) putToken(old, now *record, action, detail string) error {
+	now.killEnded(c.now)
 	now.version++
 	now.revision, now.updated = c.revision, c.now
 	if now.token.Inactive && (old == nil || !old.token.Inactive) {

@@ -40,7 +40,7 @@ func (s *Store) Tokens(f Filter) ([]Token, error) {
 				s.log.Error("a token cannot be listed", "token", string(ref), "error", err)
 			case err != nil:
 				return err
-			case f.Deleted || !rec.terminal:
+			case f.selects(rec):
 				tokens = append(tokens, rec.public())
 			}
 		}

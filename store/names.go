@@ -1,6 +1,7 @@
 package store
 
 import (
+	"iter"
 	"maps"
 	"math"
 	"slices"
@@ -30,6 +31,27 @@ func nameSlot(hash uint64, length int, at uint32) uint64 {
 func hashName(name []byte) uint64 {
 	const golden = 0x9E3779B97F4A7C15 // 2^64 divided by the golden ratio
 	return uint64(checksum(nil, name)) * golden
+}
+
+// withIDs yields the accounts that have other names, with these.
+func (a *accountNames) withIDs() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		if len(a.ids) == 0 {
+			return
+		}
+		for _, slot := range a.slots {
+			at, length := uint32(slot), int(slot>>slotLengthShift&math.MaxUint8) //nolint:gosec // its parts
+			if ids := a.ids[at]; slot != 0 && len(ids) > 0 && !yield(a.text[at:int(at)+length], ids) {
+				return
+			}
+		}
+	}
+}
+
+// renames reports whether an account is new, or has other ids than it had.
+func (a *accountNames) renames(now *account) bool {
+	at, known := a.find([]byte(now.name))
+	return !known || !slices.Equal(a.ids[at], now.ids)
 }
 
 // find returns where a name stands.

@@ -127,6 +127,7 @@ func (p *planner) run(o PlanOptions) error {
 		before := p.before[name]
 		errs = append(errs, checkLimit(&before, p.accounts[name]))
 	}
+	errs = append(errs, checkNames(&p.snapshot.accounts, p.accounts))
 	return errors.Join(errs...)
 }
 

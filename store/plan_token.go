@@ -58,7 +58,7 @@ func (p *planner) planUpdate(a *account, live *record, wanted *scopes.Token) err
 	if err := p.planCredential(&c, live, now); err != nil {
 		return err
 	}
-	p.judge(&c, live, now)
+	c.judge(p.next, &live.token, &now.token)
 	if live.owner != p.file.Owner && live.declared != nil {
 		p.warnf("token %s was declared by owner %q; it is now %q's", live.ref(), live.owner, p.file.Owner)
 	}
@@ -93,8 +93,7 @@ func (p *planner) stepUpdate(c Change, live, now *record) {
 }
 
 // judge tells what a change to a token does to what it may do, and names it for it.
-func (p *planner) judge(c *Change, live, now *record) {
-	before, after := &live.token, &now.token
+func (c *Change) judge(catalog *scopes.Catalog, before, after *scopes.Token) {
 	switch {
 	case before.Inactive && after.Inactive:
 		return
@@ -103,7 +102,7 @@ func (p *planner) judge(c *Change, live, now *record) {
 	case after.Inactive:
 		c.Action, after = Deactivate, nil
 	}
-	d := scopes.Compare(p.next, before, p.next, after)
+	d := scopes.Compare(catalog, before, catalog, after)
 	c.Widens, c.Narrows = d.Widens, d.Narrows
 	if before == nil || after == nil {
 		return

@@ -42,6 +42,9 @@ func (c *change) prepare() (*Snapshot, error) {
 // putAccounts writes the accounts that the change touched, unless they would have
 // more active tokens than they may.
 func (c *change) putAccounts() error {
+	if err := checkNames(&c.store.snapshot.Load().accounts, c.accounts); err != nil {
+		return err
+	}
 	for _, name := range sortedKeys(c.accounts) {
 		a, before := c.accounts[name], c.before[name]
 		if slices.Equal(a.encode(), before.encode()) {
@@ -118,7 +121,7 @@ func (c *change) indexAccounts(names accountNames) accountNames {
 	var changed []*account
 	for _, name := range sortedKeys(c.accounts) {
 		a := c.accounts[name]
-		if at, ok := names.find([]byte(name)); !ok || !slices.Equal(names.ids[at], a.ids) {
+		if names.renames(a) {
 			changed = append(changed, a)
 		}
 	}

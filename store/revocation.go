@@ -1,6 +1,7 @@
 package store
 
 import (
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -14,9 +15,10 @@ type revocation struct {
 	id, ref  string
 	deleted  bool
 	inactive bool
-	held     bool            // inactive by hand
-	digests  []scopes.Digest // of the credentials that it had
-	dead     []scopes.Digest // of credentials that were taken from it
+	held     bool                    // inactive by hand
+	digests  []scopes.Digest         // of the credentials that it had
+	dead     []scopes.Digest         // of credentials that were taken from it
+	ends     map[scopes.Digest]int64 // when credentials are taken from it, in Unix seconds
 }
 
 // foldRevocations sums up the lines of a revocations log after a revision, by the
@@ -34,7 +36,7 @@ func foldRevocations(lines []logLine, after uint64) map[string]*revocation {
 			folded[line.id] = r
 		}
 		r.add(line)
-		if !r.deleted && !r.inactive && len(r.dead) == 0 {
+		if !r.deleted && !r.inactive && len(r.dead) == 0 && len(r.ends) == 0 {
 			delete(folded, line.id)
 		}
 	}
@@ -53,6 +55,13 @@ func (r *revocation) add(line *logLine) {
 		r.inactive, r.held = false, false
 	case actKill:
 		r.dead = append(r.dead, line.digests...)
+	case actEnd:
+		if r.ends == nil {
+			r.ends = make(map[scopes.Digest]int64)
+		}
+		for _, d := range line.digests {
+			r.ends[d] = line.ends
+		}
 	case actCommit:
 	}
 }
@@ -74,6 +83,13 @@ func (r *revocation) apply(rec *record) (changed bool) {
 	for _, d := range r.dead {
 		changed = rec.kill(d) || changed
 	}
+	for i := range rec.credentials {
+		c := &rec.credentials[i]
+		if ends, ended := r.ends[c.digest]; ended && (c.ends.IsZero() || c.ends.Unix() > ends) {
+			c.ends = timeOf(ends)
+			changed = true
+		}
+	}
 	return changed
 }
 
@@ -89,12 +105,16 @@ func (r *revocation) stub(now time.Time) *record {
 		rec.credentials = append(rec.credentials, credential{digest: d, created: now})
 	}
 	r.apply(rec)
+	for d := range r.ends {
+		rec.kill(d)
+	}
 	return rec
 }
 
-// revoked returns every digest that the revocation concerns.
+// revoked returns every digest that the revocation concerns, of credentials that
+// will end too: until that can be written into their records, they are refused.
 func (r *revocation) revoked() []scopes.Digest {
-	return append(slices.Clone(r.digests), r.dead...)
+	return slices.AppendSeq(append(slices.Clone(r.digests), r.dead...), maps.Keys(r.ends))
 }
 
 // delete makes the record a deleted token's: its credentials are dead.
@@ -156,6 +176,22 @@ func revocationsBetween(old, now *record, revision uint64) []logLine {
 	}
 	if len(line.digests) > 0 {
 		lines = append(lines, line)
+	}
+	return append(lines, endsBetween(old, now, revision)...)
+}
+
+// endsBetween returns which credentials have got an end in the step from one state
+// of a token to the next, a line for each.
+func endsBetween(old, now *record, revision uint64) []logLine {
+	var lines []logLine
+	for _, c := range now.credentials {
+		if c.ends.IsZero() || old != nil && slices.Contains(old.credentials, c) {
+			continue
+		}
+		lines = append(lines, logLine{
+			act: actEnd, revision: revision, id: now.id, ref: now.ref(),
+			digests: []scopes.Digest{c.digest}, ends: c.ends.Unix(),
+		})
 	}
 	return lines
 }

@@ -20,6 +20,7 @@ import (
 //	75ccaa95 scopegate-revocations 1 Zk3vQ…
 //	0a1f55d2 kill 7 tok_… acme/nightly-sync 9f86d0…
 //	c02bb1c5 hold 8 tok_… acme/old-erp 60303a…,fd61a0…
+//	1f0c6a3d end@1790000000 8 tok_… acme/sync 2c26b4…
 //	e5cde3e3 commit 8 - - -
 //
 // It is only ever appended to, and written anew as a whole when most of it is
@@ -44,6 +45,7 @@ const (
 	actHold       act = "hold"       // a token, by hand: a scope file cannot undo it
 	actActivate   act = "activate"   // a token again
 	actKill       act = "kill"       // credentials of a token, for ever
+	actEnd        act = "end"        // credentials of a token, from a time on, for ever
 	actCommit     act = "commit"     // every change up to this revision was committed
 )
 
@@ -52,7 +54,8 @@ type logLine struct {
 	act      act
 	revision uint64
 	id, ref  string          // of the token; "" for actCommit
-	digests  []scopes.Digest // of the token's credentials; of those killed for actKill
+	digests  []scopes.Digest // of the token's credentials; of those concerned for actKill and actEnd
+	ends     int64           // in Unix seconds, for actEnd: it stands behind the act, as "end@1790000000"
 }
 
 // String returns the line without its checksum; "-" stands for what there is not.
@@ -61,7 +64,11 @@ func (l *logLine) String() string {
 	for i, d := range l.digests {
 		digests[i] = hex.EncodeToString(d[:])
 	}
-	fields := []string{string(l.act), strconv.FormatUint(l.revision, 10), l.id, l.ref, strings.Join(digests, ",")}
+	act := string(l.act)
+	if l.act == actEnd {
+		act += "@" + strconv.FormatInt(l.ends, 10)
+	}
+	fields := []string{act, strconv.FormatUint(l.revision, 10), l.id, l.ref, strings.Join(digests, ",")}
 	for i := range fields {
 		if fields[i] == "" {
 			fields[i] = "-"
@@ -85,11 +92,9 @@ func parseLogLine(text string) (logLine, error) {
 	if err != nil {
 		return logLine{}, errFields
 	}
-	line := logLine{act: act(fields[0]), revision: revision, id: fields[2], ref: fields[3]}
-	switch line.act {
-	case actDelete, actDeactivate, actHold, actActivate, actKill, actCommit:
-	default:
-		return logLine{}, errFields
+	line := logLine{revision: revision, id: fields[2], ref: fields[3]}
+	if line.act, line.ends, err = parseAct(fields[0]); err != nil {
+		return logLine{}, err
 	}
 	for digits := range strings.SplitSeq(fields[4], ",") {
 		if digits == "" {
@@ -102,6 +107,22 @@ func parseLogLine(text string) (logLine, error) {
 		line.digests = append(line.digests, d)
 	}
 	return line, nil
+}
+
+// parseAct reads what a line says happened, and for actEnd the time of it.
+func parseAct(text string) (act, int64, error) {
+	name, at, timed := strings.Cut(text, "@")
+	switch act(name) {
+	case actDelete, actDeactivate, actHold, actActivate, actKill, actCommit:
+		if !timed {
+			return act(name), 0, nil
+		}
+	case actEnd:
+		if ends, err := strconv.ParseInt(at, 10, 64); err == nil && ends != 0 {
+			return actEnd, ends, nil
+		}
+	}
+	return "", 0, errFields
 }
 
 // sumLine returns a line as it stands in the file.

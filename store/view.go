@@ -1,6 +1,8 @@
 package store
 
 import (
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -47,10 +49,42 @@ type Actor struct {
 	Name string // for the audit log, in the words of the caller
 }
 
-// Filter selects tokens. The zero Filter selects all that are not deleted.
+// Filter selects tokens: those that have all that it asks for. The zero Filter
+// selects all that are not deleted.
 type Filter struct {
 	Account string // "" for every account
 	Deleted bool   // deleted ones too
+	// Active and Inactive select by state; neither selects both.
+	Active, Inactive bool
+	API              string    // that a scope names; a legacy token has every API. "" for any
+	Contact          string    // the contact's address, or a part of it in any case; "" for any
+	Access           string    // "scoped", "legacy", "read_only" or "read_write"; "" for any
+	ExpiresBefore    time.Time // that expire before it, or have expired; zero for any
+}
+
+// selects reports whether a token is one of those.
+func (f *Filter) selects(r *record) bool {
+	t := &r.token
+	switch {
+	case r.terminal && !f.Deleted,
+		f.Active && !f.Inactive && t.Inactive,
+		f.Inactive && !f.Active && !t.Inactive,
+		f.Contact != "" && !strings.Contains(strings.ToLower(t.Contact.Email), strings.ToLower(f.Contact)),
+		!f.ExpiresBefore.IsZero() && (t.Expires.IsZero() || !t.Expires.Before(f.ExpiresBefore)):
+		return false
+	}
+	if f.API != "" && !t.Legacy() && !slices.ContainsFunc(t.Scopes, func(s scopes.Scope) bool { return s.API == f.API }) {
+		return false
+	}
+	switch f.Access {
+	case "":
+		return true
+	case "scoped":
+		return !t.Legacy()
+	case "legacy":
+		return t.Legacy()
+	}
+	return t.Access.String() == f.Access
 }
 
 // Issued is a credential that was just made: the only time that it is known.

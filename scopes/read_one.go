@@ -1,0 +1,73 @@
+package scopes
+
+import (
+	"fmt"
+	"time"
+)
+
+// ReadToken reads one token, by itself: a mapping with the keys that a token has in
+// a scope file, in YAML or JSON. Its scopes are checked against the given APIs, by
+// the same rules as those of a file, and so are the names.
+//
+// The error is [Problems]: all that is wrong, without a file's name. The warnings
+// are what is legal but probably not meant.
+func ReadToken(apis []API, account, name string, src []byte, now time.Time) (t *Token, warnings []Problem, err error) {
+	r := &reader{now: now, digests: make(map[Digest]tokenPlace)}
+	r.declare(apis)
+	for _, named := range []struct{ what, name string }{{"an account", account}, {"a token", name}} {
+		if !validName(named.name) {
+			r.add(Problem{Text: fmt.Sprintf("%s cannot be called %s; %s", named.what, shown(named.name), nameRule)})
+		}
+	}
+	var token Token
+	if root := r.parseAlone(src); root != nil {
+		key := &yamlNode{kind: text, line: root.line, column: root.column, text: name}
+		token = r.token(yamlPair{key, root}, account)
+	}
+	if len(r.problems) > 0 {
+		return nil, nil, r.allProblems()
+	}
+	return &token, inOrder(r.warnings), nil
+}
+
+// parseAlone turns a document that is no scope file into its mapping, or nil.
+func (r *reader) parseAlone(src []byte) *yamlNode {
+	var root *yamlNode
+	var flaw *Problem
+	if r.src, flaw = normalise(src); flaw == nil {
+		root, flaw = parseYAML(r.src)
+	}
+	if flaw != nil {
+		r.add(*flaw)
+		return nil
+	}
+	return root
+}
+
+// declare makes APIs known that no file at hand declares.
+func (r *reader) declare(apis []API) {
+	r.apis, r.versions = make(map[string]*declaredAPI), make(map[string]bool)
+	for i := range apis {
+		api := &apis[i]
+		declared := &declaredAPI{API: api, operations: make(map[string]declaredOperation), sound: true}
+		for j, op := range api.Operations {
+			declared.operations[op.Name] = declaredOperation{index: j}
+			declared.methods |= op.Methods.WithHead()
+		}
+		for _, v := range api.Versions {
+			r.versions[v] = true
+		}
+		r.apis[api.Name] = declared
+	}
+}
+
+// ParseInterval reads a time span as a scope file has it: days or weeks such as
+// "90d" and "4w", or what [time.ParseDuration] reads, such as "12h". It is at least
+// a second, and at most a hundred years.
+func ParseInterval(s string) (time.Duration, error) {
+	d, ok := parseInterval(s)
+	if !ok || d < time.Second || d > maxInterval {
+		return 0, fmt.Errorf("expected a time span of at least a second, such as 90d, 4w or 12h, found %s", shown(s))
+	}
+	return d, nil
+}
