@@ -18,6 +18,7 @@ var statuses = []struct {
 	err    error
 	status int
 }{
+	{store.ErrAuthority, http.StatusForbidden},
 	{store.ErrNotFound, http.StatusNotFound},
 	{store.ErrDead, http.StatusGone},
 	{store.ErrExists, http.StatusConflict},

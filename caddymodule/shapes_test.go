@@ -16,6 +16,7 @@ func TestStatusOf(t *testing.T) {
 		err  error
 		want int
 	}{
+		{store.ErrAuthority, http.StatusForbidden},
 		{store.ErrNotFound, http.StatusNotFound},
 		{store.ErrDead, http.StatusGone},
 		{store.ErrExists, http.StatusConflict},

@@ -17,10 +17,13 @@ import (
 // to follow from it.
 type change struct {
 	reader
-	store    *Store
-	actor    Actor
-	now      time.Time
-	revision uint64 // that the change will have
+	store *Store
+	actor Actor
+	// authority is the administrator's token that the change is made with; nil
+	// where the actor may do everything.
+	authority *authority
+	now       time.Time
+	revision  uint64 // that the change will have
 
 	// revokes is set where the change does nothing but take away. It then holds
 	// even where the file cannot be written.
@@ -78,7 +81,13 @@ func (s *Store) commit(actor Actor, fn func(*change) error) error {
 			if c, err = s.begin(tx, actor); err != nil {
 				return err
 			}
+			if err := c.takeAuthority(); err != nil {
+				return err
+			}
 			if err := fn(c); err != nil {
+				return err
+			}
+			if err := c.authorizeAll(); err != nil {
 				return err
 			}
 			if !c.wrote && len(c.entries) == 0 {
@@ -247,7 +256,8 @@ func (c *change) createAccount(name string) *account {
 }
 
 // putToken writes a token, with all that its step from old to now means for its
-// name, its digests and its account. old is nil for a new token.
+// name, its digests and its account. old is nil for a new token. It is the one way
+// to do so: what the actor may not give is refused here.
 func (c *change) putToken(old, now *record, action, detail string) error {
 	now.killEnded(c.now)
 	now.version++
@@ -261,6 +271,9 @@ func (c *change) putToken(old, now *record, action, detail string) error {
 				now.kill(d)
 			}
 		}
+	}
+	if err := c.authorize(old, now); err != nil {
+		return err
 	}
 	if err := c.claimDigests(old, now); err != nil {
 		return err

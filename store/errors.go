@@ -36,6 +36,8 @@ var (
 	ErrWiden = errors.New("the change widens what tokens may do")
 	// ErrMoved: the store was changed since the plan was made.
 	ErrMoved = errors.New("the store has changed since the plan was made")
+	// ErrAuthority: the administrator's token would give more than it has itself, or is no longer in force.
+	ErrAuthority = errors.New("beyond the authority of the administrator's token")
 	// ErrConflict: the wanted state contradicts itself or what the store holds.
 	ErrConflict = errors.New("conflict")
 )

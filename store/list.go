@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -164,6 +165,9 @@ func (s *Store) AppliedDigest(source string) (digest [32]byte, ok bool, err erro
 const sourceVersion = 1
 
 func (c *change) putSource(source string, digest [32]byte) error {
+	if c.authority != nil {
+		return fmt.Errorf("%w: what the server applies from %q is not for a token to say", ErrAuthority, source)
+	}
 	value := append([]byte{sourceVersion}, digest[:]...)
 	value = seal(source, value)
 	bucket := c.bucket(bucketSources)

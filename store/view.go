@@ -47,6 +47,14 @@ type Account struct {
 // Actor is who makes a change.
 type Actor struct {
 	Name string // for the audit log, in the words of the caller
+	// Token is the id of the administrator's token on whose authority the change is
+	// made: it can take away, and give what it has itself. "" may do everything.
+	Token string
+	// Recheck is called inside the transaction, before anything is changed: it
+	// decides once more whether Token may make this change, and its error refuses
+	// it. It may read the store, but not change it. Nil checks no more than that
+	// the token is in force.
+	Recheck func() error
 }
 
 // Filter selects tokens: those that have all that it asks for. The zero Filter
