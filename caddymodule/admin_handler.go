@@ -86,7 +86,7 @@ func (a *AdminHandler) answer(w http.ResponseWriter, r *http.Request) error {
 	}
 	if err := a.origins.Check(r); err != nil {
 		writeFailure(w, caddy.APIError{HTTPStatus: http.StatusForbidden, Err: errOtherOrigin})
-		return nil
+		return nil //nolint:nilerr // the client is told
 	}
 	s, ok := a.serving[v.Decision.Operation.Name]
 	if !ok {

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"fmt"
 	"slices"
 
@@ -98,7 +99,13 @@ func (c *change) authorizeAll() error {
 		return nil
 	}
 	if c.recompile {
-		return fmt.Errorf("%w: APIs are not changed with a token; apply the file with caddy scopegate apply on the server", ErrAuthority)
+		apis, err := c.apis()
+		if err != nil {
+			return err
+		}
+		if !slices.EqualFunc(apis, c.authority.Catalog.APIs(), equalAPIs) {
+			return fmt.Errorf("%w: APIs are not changed with a token; apply the file with caddy scopegate apply on the server", ErrAuthority)
+		}
 	}
 	for _, name := range sortedKeys(c.accounts) {
 		if !slices.Equal(c.accounts[name].ids, c.before[name].ids) {
@@ -107,3 +114,5 @@ func (c *change) authorizeAll() error {
 	}
 	return nil
 }
+
+func equalAPIs(a, b scopes.API) bool { return bytes.Equal(encodeAPI(&a), encodeAPI(&b)) }
