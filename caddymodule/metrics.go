@@ -2,12 +2,16 @@ package caddymodule
 
 import (
 	"errors"
+	"maps"
+	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/scopegate/scopegate/proxy"
+	"github.com/scopegate/scopegate/scopes"
 )
 
 // processMetrics are the collectors of this process. Caddy makes a new registry
@@ -17,7 +21,7 @@ var processMetrics = newMetrics()
 // metrics are what Scopegate counts. No label says which token it was: their
 // number is not bounded.
 type metrics struct {
-	decisions *prometheus.CounterVec
+	decisions decisionCounters
 	duration  prometheus.Histogram
 	applies   *prometheus.CounterVec
 	state     *storeCollector
@@ -26,10 +30,10 @@ type metrics struct {
 func newMetrics() *metrics {
 	const namespace, subsystem = "caddy", "scopegate"
 	return &metrics{
-		decisions: prometheus.NewCounterVec(prometheus.CounterOpts{
+		decisions: decisionCounters{vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "decisions_total",
 			Help: "Decisions on requests, by API, version, decision (allow, deny, preflight) and reason of a denial.",
-		}, []string{"api", "version", "decision", "reason"}),
+		}, []string{"api", "version", "decision", "reason"})},
 		duration: prometheus.NewHistogram(prometheus.HistogramOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "decision_duration_seconds",
 			Help:    "Time from a request's header to the decision on it.",
@@ -50,7 +54,7 @@ func newMetrics() *metrics {
 
 // register puts the collectors into a configuration's registry.
 func (m *metrics) register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.decisions, m.duration, m.applies, m.state} {
+	for _, c := range []prometheus.Collector{m.decisions.vec, m.duration, m.applies, m.state} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err
@@ -72,7 +76,46 @@ func (*Admin) Provision(ctx caddy.Context) error {
 // count counts a decision and the time that it took.
 func (m *metrics) count(v *proxy.Verdict, took time.Duration) {
 	m.duration.Observe(took.Seconds())
-	m.decisions.WithLabelValues(apiName(v), v.Decision.Version, decisionWord(v), reasonCode(v)).Inc()
+	m.decisions.of(v).Inc()
+}
+
+// decisionCounters finds the counter of a decision. By its labels alone that takes
+// about as long as the decision itself, so it remembers those that it has found.
+// There are as many as there are labels: no client can make one up.
+type decisionCounters struct {
+	vec   *prometheus.CounterVec
+	found atomic.Pointer[map[outcome]prometheus.Counter] // replaced, never modified
+	mu    sync.Mutex                                     // guards the replacing
+}
+
+// outcome is what tells the counters of decisions apart.
+type outcome struct {
+	api, version string
+	reason       scopes.Reason
+	preflight    bool
+}
+
+func (d *decisionCounters) of(v *proxy.Verdict) prometheus.Counter {
+	o := outcome{apiName(v), v.Decision.Version, v.Decision.Reason, v.Preflight()}
+	if found := d.found.Load(); found != nil {
+		if counter, ok := (*found)[o]; ok {
+			return counter
+		}
+	}
+	counter := d.vec.WithLabelValues(o.api, o.version, decisionWord(v), reasonCode(v))
+	d.remember(o, counter)
+	return counter
+}
+
+func (d *decisionCounters) remember(o outcome, counter prometheus.Counter) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	more := make(map[outcome]prometheus.Counter)
+	if found := d.found.Load(); found != nil {
+		maps.Copy(more, *found)
+	}
+	more[o] = counter
+	d.found.Store(&more)
 }
 
 // storeCollector reads the state of the store of the running configuration
