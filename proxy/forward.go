@@ -55,7 +55,8 @@ func removeReserved(h http.Header) {
 // identify tells the upstream who asks and what was decided.
 func identify(h http.Header, v *Verdict) {
 	d := &v.Decision
-	values := [...]string{v.Grant.ID, v.Grant.Account, d.API.Name, d.Version}
+	v.told = [...]string{v.Grant.ID, v.Grant.Account, d.API.Name, d.Version}
+	values := v.told[:]
 	h[idField] = values[0:1:1]
 	h[accountField] = values[1:2:2]
 	h[apiField] = values[2:3:3]
