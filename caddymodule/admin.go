@@ -24,12 +24,21 @@ func init() {
 //	POST   /scopegate/apply?name=&prune=&allow_widen=  the body is a scope file
 //	POST   /scopegate/explain                          {"token", "method", "url", "headers", "from", "at"}
 //	GET    /scopegate/accounts
-//	GET    /scopegate/tokens?account=
+//	POST   /scopegate/accounts                         {"name", "title", "ids", "max_active_tokens"}
+//	GET    /scopegate/accounts/{account}
+//	DELETE /scopegate/accounts/{account}
+//	GET    /scopegate/tokens?account=&state=&api=&contact=&expiring=&access=
+//	POST   /scopegate/tokens                           {"token", "issue"} and the keys of a scope file's token
 //	GET    /scopegate/tokens/{ref}                     ref is account/name, or an id
+//	PATCH  /scopegate/tokens/{ref}?allow_widen=        the keys to change; null unsets one
 //	DELETE /scopegate/tokens/{ref}
 //	POST   /scopegate/tokens/{ref}/issue               the answer has the credential
+//	POST   /scopegate/tokens/{ref}/rotate              {"overlap"}; the answer has the credential
+//	POST   /scopegate/tokens/{ref}/retire
+//	POST   /scopegate/tokens/{ref}/import              {"digest", "last_four"}
 //	POST   /scopegate/tokens/{ref}/activate
 //	POST   /scopegate/tokens/{ref}/deactivate
+//	GET    /scopegate/reports/legacy
 //
 // Who may reach the admin endpoint may use them all. Answers are JSON, and errors
 // are Caddy's: {"error": "…"}. Where more can be said there is more beside it:

@@ -1,9 +1,6 @@
 package caddymodule
 
 import (
-	"bytes"
-	"encoding/json"
-	"io"
 	"net/http"
 	"net/netip"
 	"slices"
@@ -74,22 +71,7 @@ func readQuestion(r *http.Request) (question, error) {
 	if _, err := parameters(r); err != nil {
 		return q, err
 	}
-	if err := hasMediaType(r, "application/json"); err != nil {
-		return q, err
-	}
-	body, err := readBody(r, maxQuestion)
-	if err != nil {
-		return q, err
-	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
-	decoder.DisallowUnknownFields()
-	if err := decoder.Decode(&q); err != nil {
-		return q, failf(http.StatusBadRequest, "the body is not the JSON that was expected: %v", err)
-	}
-	if _, err := decoder.Token(); err != io.EOF {
-		return q, failf(http.StatusBadRequest, "something stands behind the JSON in the body")
-	}
-	return q, nil
+	return q, readJSON(r, maxQuestion, &q)
 }
 
 // request turns the question into the request that it asks about.

@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -36,17 +37,22 @@ type resource map[string]verb
 // Behind /tokens/ two segments are account and name, or an id and an action. The
 // method tells which: actions are POST, and names have no POST.
 func (m *management) routes() []caddy.AdminRoute {
-	const get, post, del = http.MethodGet, http.MethodPost, http.MethodDelete
+	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
 	return []caddy.AdminRoute{
 		{Pattern: "/scopegate/", Handler: resource{}},
 		{Pattern: "/scopegate/status", Handler: resource{get: m.status}},
 		{Pattern: "/scopegate/plan", Handler: resource{post: m.plan}},
 		{Pattern: "/scopegate/apply", Handler: resource{post: m.apply}},
 		{Pattern: "/scopegate/explain", Handler: resource{post: m.explain}},
-		{Pattern: "/scopegate/accounts", Handler: resource{get: m.accounts}},
-		{Pattern: "/scopegate/tokens", Handler: resource{get: m.tokens}},
-		{Pattern: "/scopegate/tokens/{first}", Handler: resource{get: m.token, del: m.deleteToken}},
-		{Pattern: "/scopegate/tokens/{first}/{second}", Handler: resource{get: m.token, del: m.deleteToken, post: m.actOnID}},
+		{Pattern: "/scopegate/accounts", Handler: resource{get: m.accounts, post: m.createAccount}},
+		{Pattern: "/scopegate/accounts/{account}", Handler: resource{get: m.account, del: m.deleteAccount}},
+		{Pattern: "/scopegate/reports/legacy", Handler: resource{get: m.reportLegacy}},
+		{Pattern: "/scopegate/tokens", Handler: resource{get: m.tokens, post: m.createToken}},
+		{Pattern: "/scopegate/tokens/{first}", Handler: resource{get: m.token, patch: m.updateToken, del: m.deleteToken}},
+		{
+			Pattern: "/scopegate/tokens/{first}/{second}",
+			Handler: resource{get: m.token, patch: m.updateToken, del: m.deleteToken, post: m.actOnID},
+		},
 		{Pattern: "/scopegate/tokens/{first}/{second}/{action}", Handler: resource{post: m.actOnName}},
 	}
 }
@@ -143,6 +149,27 @@ func readBody(r *http.Request, limit int64) ([]byte, error) {
 		return nil, failf(http.StatusBadRequest, "the body cannot be read: %v", err)
 	}
 	return body, nil
+}
+
+// readJSON reads a body that is one JSON value of at most limit bytes, without keys
+// that are not known.
+func readJSON(r *http.Request, limit int64, value any) error {
+	if err := hasMediaType(r, "application/json"); err != nil {
+		return err
+	}
+	body, err := readBody(r, limit)
+	if err != nil {
+		return err
+	}
+	decoder := json.NewDecoder(bytes.NewReader(body))
+	decoder.DisallowUnknownFields()
+	if err := decoder.Decode(value); err != nil {
+		return failf(http.StatusBadRequest, "the body is not the JSON that was expected: %v", err)
+	}
+	if _, err := decoder.Token(); err != io.EOF {
+		return failf(http.StatusBadRequest, "something stands behind the JSON in the body")
+	}
+	return nil
 }
 
 // noBody refuses a body where it would be ignored.

@@ -2,41 +2,44 @@ package caddymodule
 
 import (
 	"context"
+	"maps"
 	"net/http"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
 )
 
-// issued is a credential that was just made, with the token that it belongs to.
-// It is the one answer that has a secret.
-type issued struct {
-	ID         string `json:"id"`
-	Token      string `json:"token"`
-	Credential string `json:"credential"`
+// action is what POST does to a token.
+type action func(r *http.Request, s *store.Store, actor store.Actor, ref string) (any, error)
+
+// actions are what POST can do to a token, by the last segment of the path.
+var actions = map[string]action{
+	"issue":      issueCredential,
+	"rotate":     rotateCredential,
+	"retire":     bodiless((*store.Store).Retire),
+	"import":     importCredential,
+	"activate":   bodiless((*store.Store).Activate),
+	"deactivate": bodiless((*store.Store).Deactivate),
 }
 
-// actions are what POST can do to a token.
-var actions = map[string]func(*store.Store, context.Context, store.Actor, string) (any, error){
-	"issue": func(s *store.Store, ctx context.Context, actor store.Actor, ref string) (any, error) {
-		i, err := s.Issue(ctx, actor, ref)
-		return issued{i.ID, i.Token, i.Credential.Reveal()}, err
-	},
-	"activate": func(s *store.Store, ctx context.Context, actor store.Actor, ref string) (any, error) {
-		t, err := s.Activate(ctx, actor, ref)
+// bodiless makes an action of a change that needs to know nothing but which token.
+func bodiless(change func(*store.Store, context.Context, store.Actor, string) (store.Token, error)) action {
+	return func(r *http.Request, s *store.Store, actor store.Actor, ref string) (any, error) {
+		if err := noBody(r); err != nil {
+			return nil, err
+		}
+		t, err := change(s, r.Context(), actor, ref)
 		return showToken(&t), err
-	},
-	"deactivate": func(s *store.Store, ctx context.Context, actor store.Actor, ref string) (any, error) {
-		t, err := s.Deactivate(ctx, actor, ref)
-		return showToken(&t), err
-	},
+	}
 }
 
-// tokens lists the tokens that are not deleted, by account and name.
+// tokens lists tokens by account and name: those that are not deleted, or those
+// that the parameters select.
 func (m *management) tokens(r *http.Request) (any, error) {
-	values, err := parameters(r, "account")
+	filter, err := readFilter(r)
 	if err != nil {
 		return nil, err
 	}
@@ -44,7 +47,7 @@ func (m *management) tokens(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := s.Tokens(store.Filter{Account: values.Get("account")})
+	tokens, err := s.Tokens(filter)
 	if err != nil {
 		return nil, err
 	}
@@ -104,32 +107,18 @@ func (m *management) actOnName(r *http.Request) (any, error) {
 }
 
 func (m *management) act(r *http.Request, ref, name string) (any, error) {
-	action, ok := actions[name]
+	act, ok := actions[name]
 	if !ok {
-		return nil, failf(http.StatusNotFound, "unknown action %q; expected issue, activate or deactivate", name)
+		return nil, failf(http.StatusNotFound, "unknown action %q; expected %s", name, orNone(slices.Sorted(maps.Keys(actions))))
 	}
-	s, err := m.onlyStore(r)
+	if _, err := parameters(r); err != nil {
+		return nil, err
+	}
+	s, err := m.store()
 	if err != nil {
 		return nil, err
 	}
-	return action(s, r.Context(), m.actor(r), ref)
-}
-
-// accounts lists the accounts, by name.
-func (m *management) accounts(r *http.Request) (any, error) {
-	s, err := m.onlyStore(r)
-	if err != nil {
-		return nil, err
-	}
-	accounts, err := s.Accounts()
-	if err != nil {
-		return nil, err
-	}
-	shown := make([]shownAccount, len(accounts))
-	for i := range accounts {
-		shown[i] = showAccount(&accounts[i])
-	}
-	return shown, nil
+	return act(r, s, m.actor(r), ref)
 }
 
 // onlyStore returns the store for a request that has no parameters and no body.
@@ -157,8 +146,9 @@ func pathRef(r *http.Request) (string, error) {
 
 // The two ways to name a token.
 var (
-	isID   = regexp.MustCompile(`^tok_[0-9A-Za-z]{22}$`)
-	isName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	isID      = regexp.MustCompile(`^tok_[0-9A-Za-z]{22}$`)
+	isAccount = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
+	isName    = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]{0,62}/[A-Za-z0-9][A-Za-z0-9._-]{0,62}$`)
 )
 
 // checkRef tells whether a text can name a token. The error does not repeat the

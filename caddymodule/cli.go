@@ -27,11 +27,12 @@ did what it says, 1 if it failed, and 2 if "plan" found a difference.`,
   caddy scopegate plan scopes.yaml
   caddy scopegate apply scopes.yaml --allow-widen
   caddy scopegate token issue acme/nightly-sync
+  caddy scopegate token rotate acme/nightly-sync --overlap 7d
   caddy scopegate explain --token acme/nightly-sync GET /orders/v1/7`
 			onlySubcommands(cmd)
 			cmd.AddCommand(
 				validateCommand(), planCommand(), applyCommand(),
-				explainCommand(), statusCommand(), tokenCommand(),
+				explainCommand(), statusCommand(), tokenCommand(), accountCommand(), reportCommand(),
 			)
 		},
 	})

@@ -35,6 +35,15 @@ func (c *client) post(ctx context.Context, path string, answer any) error {
 	return c.call(ctx, http.MethodPost, path, nil, "", nil, answer)
 }
 
+// sendJSON sends a value as JSON.
+func (c *client) sendJSON(ctx context.Context, method, path string, query url.Values, value, answer any) error {
+	body, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return c.call(ctx, method, path, query, "application/json", body, answer)
+}
+
 // call sends a request and decodes the JSON of its answer. An answer that is an
 // error becomes a [*refusal]. The body's type is "" where there is no body.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, bodyType string, body []byte, answer any) error {

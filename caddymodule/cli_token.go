@@ -17,6 +17,7 @@ import (
 // Why a text names no token. They say nothing of the text: it may be a secret.
 var (
 	errNoName           = errors.New("expected a token as account/name, or by its id (tok_…)")
+	errNoAccount        = errors.New("expected the name of an account")
 	errCredentialAsName = errors.New("this is a credential; expected a token as account/name, or by its id (tok_…)")
 )
 
@@ -25,13 +26,18 @@ func tokenCommand() *cobra.Command {
 		Use:   "token",
 		Short: "Lists tokens, and changes one",
 		Long: `Lists tokens, and changes one. A token is named account/name, or by its id (tok_…).
-Scopes and other metadata are changed in the scope file: see "apply".`,
+
+Where scopes are kept in a scope file, declare tokens there: see "apply". What is
+changed here of a token that a file declares stays until the file changes it too.`,
 		Example: `  caddy scopegate token list --account acme
-  caddy scopegate token issue acme/nightly-sync
+  caddy scopegate token create acme/nightly-sync --description "Copies orders" \
+      --contact data@acme.example --scope orders:v1:GET --issue
+  caddy scopegate token rotate acme/nightly-sync --overlap 7d
   caddy scopegate token deactivate acme/nightly-sync`,
 	}
 	onlySubcommands(cmd)
-	cmd.AddCommand(listCommand(), showCommand(), issueCommand(), deleteCommand(),
+	cmd.AddCommand(listCommand(), showCommand(), createCommand(), updateCommand(),
+		issueCommand(), rotateCommand(), retireCommand(), importCommand(), deleteCommand(),
 		switchCommand("activate", "Ends a deactivation: the token is accepted again", "is accepted again"),
 		switchCommand("deactivate", "Refuses a token until it is activated, whatever a scope file says", "is refused until it is activated"))
 	return cmd
@@ -40,19 +46,26 @@ Scopes and other metadata are changed in the scope file: see "apply".`,
 func listCommand() *cobra.Command {
 	var c connection
 	var asJSON bool
-	var account string
+	filters := make(map[string]*string)
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "Lists tokens by account and name, without those that were deleted",
-		Example: "  caddy scopegate token list --account acme",
-		Args:    cobra.NoArgs,
+		Use:   "list",
+		Short: "Lists tokens by account and name, without those that were deleted",
+		Example: `  caddy scopegate token list --account acme
+  caddy scopegate token list --state inactive
+  caddy scopegate token list --api orders --expiring 30d
+  caddy scopegate token list --access legacy --json`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			path := "/scopegate/tokens"
-			if account != "" {
-				path += "?" + url.Values{"account": {account}}.Encode()
+			query := make(url.Values)
+			for name, value := range filters {
+				if *value != "" {
+					query.Set(name, *value)
+				}
 			}
 			var tokens []shownToken
-			if err := c.with(reads, func(from *client) error { return from.get(cmd.Context(), path, &tokens) }); err != nil {
+			if err := c.with(reads, func(from *client) error {
+				return from.call(cmd.Context(), http.MethodGet, "/scopegate/tokens", query, "", nil, &tokens)
+			}); err != nil {
 				return err
 			}
 			return show(cmd, asJSON, tokens, func(w io.Writer) { writeTokens(w, tokens) })
@@ -60,7 +73,16 @@ func listCommand() *cobra.Command {
 	}
 	c.flags(cmd)
 	jsonFlag(cmd, &asJSON)
-	cmd.Flags().StringVar(&account, "account", "", "Only the tokens of this account")
+	for name, usage := range map[string]string{
+		"account":  "Only the tokens of this account",
+		"state":    "Only those that are active, inactive or deleted",
+		"api":      "Only those that may use this API",
+		"contact":  "Only those whose contact's address has this in it",
+		"expiring": "Only those that expire within this time, such as 30d, or have expired",
+		"access":   "Only those that are scoped, legacy, read_only or read_write",
+	} {
+		filters[name] = cmd.Flags().String(name, "", usage)
+	}
 	return cmd
 }
 
@@ -80,38 +102,6 @@ func showCommand() *cobra.Command {
 				return err
 			}
 			return show(cmd, asJSON, t, func(w io.Writer) { writeToken(w, &t) })
-		},
-	}
-	c.flags(cmd)
-	jsonFlag(cmd, &asJSON)
-	return cmd
-}
-
-func issueCommand() *cobra.Command {
-	var c connection
-	var asJSON bool
-	cmd := &cobra.Command{
-		Use:   "issue TOKEN",
-		Short: "Makes the credential of a token, and prints it once",
-		Long: `Makes the credential of a token that has none, and prints it on standard output.
-It is shown this once: what is stored is only its digest and last four characters.`,
-		Example: `  caddy scopegate token issue acme/nightly-sync
-  caddy scopegate token issue acme/nightly-sync --json`,
-		Args: cobra.ExactArgs(1),
-		RunE: func(cmd *cobra.Command, args []string) error {
-			var made issued
-			if err := c.withToken(changes, args[0], func(to *client, path string) error {
-				return to.post(cmd.Context(), path+"/issue", &made)
-			}); err != nil {
-				return err
-			}
-			if !asJSON {
-				notef(cmd, "The credential of %s (%s). It is shown this once: keep it now.", made.Token, made.ID)
-			}
-			if err := show(cmd, asJSON, made, func(w io.Writer) { fmt.Fprintln(w, made.Credential) }); err != nil {
-				return fmt.Errorf("the credential was made, and is lost, for it could not be printed: %w", err)
-			}
-			return nil
 		},
 	}
 	c.flags(cmd)

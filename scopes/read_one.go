@@ -30,6 +30,34 @@ func ReadToken(apis []API, account, name string, src []byte, now time.Time) (t *
 	return &token, inOrder(r.warnings), nil
 }
 
+// CheckAccount checks an account by itself, as a scope file's is checked: its name,
+// title, ids and limit. Tokens are not looked at. The error is [Problems].
+func CheckAccount(a *Account) error {
+	r := &reader{}
+	r.owners = map[string]accountID{a.Name: {a.Name, &yamlNode{text: a.Name}}}
+	draft := accountDraft{Account: Account{Name: a.Name}}
+	if !validName(a.Name) {
+		r.add(Problem{Text: fmt.Sprintf("an account cannot be called %s; %s", shown(a.Name), nameRule)})
+	}
+	if a.Title != "" {
+		r.title(&yamlNode{kind: text, text: a.Title}, "a title")
+	}
+	if len(a.IDs) > 0 {
+		ids := &yamlNode{kind: list}
+		for _, id := range a.IDs {
+			ids.items = append(ids.items, &yamlNode{kind: text, text: id})
+		}
+		r.readIDs(ids, &draft)
+	}
+	if a.MaxActiveTokens < 0 || a.MaxActiveTokens > maxActiveBound {
+		r.add(Problem{Text: fmt.Sprintf("max_active_tokens is a whole number from 1 to %d, or left out, found %d", maxActiveBound, a.MaxActiveTokens)})
+	}
+	if len(r.problems) > 0 {
+		return r.allProblems()
+	}
+	return nil
+}
+
 // parseAlone turns a document that is no scope file into its mapping, or nil.
 func (r *reader) parseAlone(src []byte) *yamlNode {
 	var root *yamlNode

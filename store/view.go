@@ -62,6 +62,8 @@ type Actor struct {
 type Filter struct {
 	Account string // "" for every account
 	Deleted bool   // deleted ones too
+	// OnlyDeleted selects, with Deleted, no others.
+	OnlyDeleted bool
 	// Active and Inactive select by state; neither selects both.
 	Active, Inactive bool
 	API              string    // that a scope names; a legacy token has every API. "" for any
@@ -74,7 +76,7 @@ type Filter struct {
 func (f *Filter) selects(r *record) bool {
 	t := &r.token
 	switch {
-	case r.terminal && !f.Deleted,
+	case r.terminal && !f.Deleted, !r.terminal && f.OnlyDeleted,
 		f.Active && !f.Inactive && t.Inactive,
 		f.Inactive && !f.Active && !t.Inactive,
 		f.Contact != "" && !strings.Contains(strings.ToLower(t.Contact.Email), strings.ToLower(f.Contact)),

@@ -1,0 +1,100 @@
+package caddymodule
+
+import (
+	"net/http"
+	"strings"
+
+	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/store"
+)
+
+// accounts lists the accounts, by name.
+func (m *management) accounts(r *http.Request) (any, error) {
+	s, err := m.onlyStore(r)
+	if err != nil {
+		return nil, err
+	}
+	accounts, err := s.Accounts()
+	if err != nil {
+		return nil, err
+	}
+	shown := make([]shownAccount, len(accounts))
+	for i := range accounts {
+		shown[i] = showAccount(&accounts[i])
+	}
+	return shown, nil
+}
+
+// account shows one account.
+func (m *management) account(r *http.Request) (any, error) {
+	s, name, err := m.namedAccount(r)
+	if err != nil {
+		return nil, err
+	}
+	account, err := s.Account(name)
+	return showAccount(&account), err
+}
+
+// deleteAccount removes an account that has no tokens but deleted ones.
+func (m *management) deleteAccount(r *http.Request) (any, error) {
+	s, name, err := m.namedAccount(r)
+	if err != nil {
+		return nil, err
+	}
+	account, err := s.Account(name)
+	if err != nil {
+		return nil, err
+	}
+	return showAccount(&account), s.DeleteAccount(r.Context(), m.actor(r), name)
+}
+
+func (m *management) namedAccount(r *http.Request) (*store.Store, string, error) {
+	name := r.PathValue("account")
+	if !isAccount.MatchString(name) {
+		return nil, "", failf(http.StatusBadRequest, "expected the name of an account")
+	}
+	s, err := m.onlyStore(r)
+	return s, name, err
+}
+
+// wantedAccount is an account to create.
+type wantedAccount struct {
+	Name            string   `json:"name"`
+	Title           string   `json:"title,omitempty"`
+	IDs             []string `json:"ids,omitempty"`
+	MaxActiveTokens int      `json:"max_active_tokens,omitempty"`
+}
+
+// maxAccountBody bounds the body of a request to create an account, in bytes.
+const maxAccountBody = 64 << 10
+
+// createAccount makes an account without tokens.
+func (m *management) createAccount(r *http.Request) (any, error) {
+	if _, err := parameters(r); err != nil {
+		return nil, err
+	}
+	var wanted wantedAccount
+	if err := readJSON(r, maxAccountBody, &wanted); err != nil {
+		return nil, err
+	}
+	account := scopes.Account{Name: wanted.Name, Title: wanted.Title, IDs: wanted.IDs, MaxActiveTokens: wanted.MaxActiveTokens}
+	if err := scopes.CheckAccount(&account); err != nil {
+		return nil, unprocessable(err)
+	}
+	s, err := m.store()
+	if err != nil {
+		return nil, err
+	}
+	created, err := s.CreateAccount(r.Context(), m.actor(r), &account)
+	return showAccount(&created), err
+}
+
+// unprocessable says what is wrong with something that was sent as JSON. Places in
+// it mean nothing to whoever sent it from a command.
+func unprocessable(err error) error {
+	var texts []string
+	for _, p := range problemsOf(err) {
+		texts = append(texts, p.Text)
+	}
+	return failf(http.StatusUnprocessableEntity, "%s", strings.Join(texts, "; "))
+}

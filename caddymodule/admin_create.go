@@ -1,0 +1,227 @@
+package caddymodule
+
+import (
+	"encoding/json"
+	"maps"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/store"
+)
+
+// created is a token that was just made, and its credential if one was asked for.
+type created struct {
+	shownToken
+	Credential string    `json:"credential,omitempty"`
+	Warnings   []problem `json:"warnings,omitempty"`
+}
+
+// updated is a token after a change, and what the change was.
+type updated struct {
+	shownToken
+	Change   store.Change `json:"change"`
+	Warnings []problem    `json:"warnings,omitempty"`
+}
+
+// maxTokenBody bounds the body of a request to create or change a token, in bytes.
+const maxTokenBody = 1 << 20
+
+// createToken makes a token of the keys that one has in a scope file, and beside
+// them "token", which is account/name, and "issue", to make its credential too.
+func (m *management) createToken(r *http.Request) (any, error) {
+	if _, err := parameters(r); err != nil {
+		return nil, err
+	}
+	var body map[string]any
+	if err := readJSON(r, maxTokenBody, &body); err != nil {
+		return nil, err
+	}
+	ref, _ := body["token"].(string)
+	if !isName.MatchString(ref) {
+		return nil, failf(http.StatusBadRequest, `expected "token" as account/name`)
+	}
+	issue, isSwitch := body["issue"].(bool)
+	if body["issue"] != nil && !isSwitch {
+		return nil, failf(http.StatusBadRequest, `"issue" is true or false`)
+	}
+	delete(body, "token")
+	delete(body, "issue")
+	s, err := m.store()
+	if err != nil {
+		return nil, err
+	}
+	account, name, _ := strings.Cut(ref, "/")
+	token, warnings, err := readToken(s, account, name, body)
+	if err != nil {
+		return nil, err
+	}
+	t, err := s.Create(r.Context(), m.actor(r), account, token)
+	if err != nil || !issue {
+		return created{shownToken: showToken(&t), Warnings: warnings}, err
+	}
+	made, err := s.Issue(r.Context(), m.actor(r), t.ID)
+	if err != nil {
+		return nil, err
+	}
+	if t, err = s.Token(t.ID); err != nil {
+		return nil, err
+	}
+	return created{showToken(&t), made.Credential.Reveal(), warnings}, nil
+}
+
+// updateToken changes the keys of a token that the body has; null unsets one.
+func (m *management) updateToken(r *http.Request) (any, error) {
+	values, err := parameters(r, "allow_widen")
+	if err != nil {
+		return nil, err
+	}
+	allowWiden, err := switched(values, "allow_widen")
+	if err != nil {
+		return nil, err
+	}
+	ref, err := pathRef(r)
+	if err != nil {
+		return nil, err
+	}
+	var body map[string]any
+	if err := readJSON(r, maxTokenBody, &body); err != nil {
+		return nil, err
+	}
+	if err := checkPatch(body); err != nil {
+		return nil, err
+	}
+	s, err := m.store()
+	if err != nil {
+		return nil, err
+	}
+	named, err := s.Token(ref)
+	if err != nil {
+		return nil, err
+	}
+	var warnings []problem
+	t, change, err := s.Update(r.Context(), m.actor(r), named.ID, func(t *scopes.Token) error {
+		keys := tokenKeys(t)
+		maps.Copy(keys, body)
+		maps.DeleteFunc(keys, func(_ string, value any) bool { return value == nil })
+		wanted, noted, err := readToken(s, named.Account, t.Name, keys)
+		if err == nil {
+			*t, warnings = *wanted, noted
+		}
+		return err
+	}, store.UpdateOptions{AllowWiden: allowWiden})
+	return updated{showToken(&t), change, warnings}, err
+}
+
+// checkPatch refuses what is changed in another way.
+func checkPatch(body map[string]any) error {
+	for key := range body {
+		instead := ""
+		switch key {
+		case "state":
+			instead = "activate and deactivate"
+		case "credential":
+			instead = "issue, rotate and import"
+		case "token":
+			instead = "nothing: a token keeps its name"
+		default:
+			continue
+		}
+		return failf(http.StatusBadRequest, "%q is not changed here, but by %s", key, instead)
+	}
+	return nil
+}
+
+// readToken reads a token of the keys that one has in a scope file.
+func readToken(s *store.Store, account, name string, keys map[string]any) (*scopes.Token, []problem, error) {
+	snapshot := s.Snapshot()
+	if snapshot == nil {
+		return nil, nil, store.ErrClosed
+	}
+	src, err := json.Marshal(keys)
+	if err != nil {
+		return nil, nil, err
+	}
+	token, noted, err := scopes.ReadToken(snapshot.Catalog().APIs(), account, name, src, time.Now())
+	if err != nil {
+		return nil, nil, unprocessable(err)
+	}
+	var warnings []problem
+	for _, w := range noted {
+		warnings = append(warnings, problem{Text: w.Text})
+	}
+	return token, warnings, nil
+}
+
+// tokenKeys returns a token as a scope file declares it, without state and credential.
+func tokenKeys(t *scopes.Token) map[string]any {
+	keys := map[string]any{"contact": shownContact(t.Contact)}
+	for key, value := range map[string]string{
+		"description": t.Description, "environment": t.Environment, "version": t.Version,
+		"rotate_every": showInterval(t.RotateEvery), "access": t.Access.String(),
+	} {
+		if value != "" {
+			keys[key] = value
+		}
+	}
+	if !t.Expires.IsZero() {
+		keys["expires"] = t.Expires.Format(time.RFC3339)
+	}
+	if len(t.Sources) > 0 {
+		keys["sources"] = t.Sources
+	}
+	if !t.Legacy() {
+		keys["scopes"] = scopeKeys(t.Scopes)
+	}
+	return keys
+}
+
+// scopeKeys returns scopes as a scope file has them.
+func scopeKeys(list []scopes.Scope) []map[string]any {
+	all := make([]map[string]any, len(list))
+	for i, s := range list {
+		all[i] = map[string]any{"api": s.API, "methods": s.Methods.Names()}
+		if len(s.Versions) > 0 {
+			all[i]["version"] = s.Versions
+		}
+		if len(s.Operations) > 0 {
+			all[i]["operations"] = s.Operations
+		}
+	}
+	return all
+}
+
+// readFilter reads which tokens to list.
+func readFilter(r *http.Request) (store.Filter, error) {
+	values, err := parameters(r, "account", "state", "api", "contact", "expiring", "access")
+	if err != nil {
+		return store.Filter{}, err
+	}
+	f := store.Filter{
+		Account: values.Get("account"), API: values.Get("api"), Contact: values.Get("contact"), Access: values.Get("access"),
+	}
+	switch state := values.Get("state"); state {
+	case "":
+	case stateActive:
+		f.Active = true
+	case stateInactive:
+		f.Inactive = true
+	case stateDeleted:
+		f.Deleted, f.OnlyDeleted = true, true
+	default:
+		return store.Filter{}, failf(http.StatusBadRequest, "state is active, inactive or deleted, not %q", state)
+	}
+	if kinds := []string{"", "scoped", "legacy", "read_only", "read_write"}; !slices.Contains(kinds, f.Access) {
+		return store.Filter{}, failf(http.StatusBadRequest, "access is %s, not %q", orNone(kinds[1:]), f.Access)
+	}
+	if within := values.Get("expiring"); within != "" {
+		d, err := scopes.ParseInterval(within)
+		if err != nil {
+			return store.Filter{}, failf(http.StatusBadRequest, "expiring: %w", err)
+		}
+		f.ExpiresBefore = time.Now().Add(d)
+	}
+	return f, nil
+}

@@ -1,0 +1,197 @@
+package caddymodule
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"net/mail"
+	"net/url"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+func createCommand() *cobra.Command {
+	var c connection
+	var asJSON, issue bool
+	var about tokenFlags
+	cmd := &cobra.Command{
+		Use:   "create ACCOUNT/NAME",
+		Short: "Makes a token, and its account if there is none",
+		Long: `Makes a token that no scope file declares, and its account if there is none. It has
+no credential unless --issue makes one, which is printed on standard output, once.
+
+A scope is API:VERSION:METHODS[:OPERATIONS], with commas between several. An API
+without versions has an empty one: "search::GET".`,
+		Example: `  caddy scopegate token create acme/nightly-sync --description "Copies yesterday's orders" \
+      --contact data@acme.example --scope orders:v1:GET,PUT --scope brand-actions:14:GET:list
+  caddy scopegate token create acme/reports --description "Monthly reports" --contact "Ann <ann@acme.example>" \
+      --scope orders:v1,v2:GET --expires 2027-04-01 --source 203.0.113.0/24 --issue`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkRef(args[0]); err != nil {
+				return err
+			}
+			body, err := about.keys(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			body["token"], body["issue"] = args[0], issue
+			var made created
+			if err := c.with(changes, func(to *client) error {
+				return to.sendJSON(cmd.Context(), http.MethodPost, "/scopegate/tokens", nil, body, &made)
+			}); err != nil {
+				return err
+			}
+			noteProblems(cmd, nil, made.Warnings)
+			if issue {
+				return showCredential(cmd, asJSON, issued{made.ID, made.Token, made.Credential}, made)
+			}
+			return show(cmd, asJSON, made, func(w io.Writer) {
+				fmt.Fprintf(w, "%s (%s) is created. It has no credential yet: token issue makes it.\n", made.Token, made.ID)
+			})
+		},
+	}
+	c.flags(cmd)
+	jsonFlag(cmd, &asJSON)
+	about.add(cmd.Flags(), "")
+	cmd.Flags().BoolVar(&issue, "issue", false, "Make its credential too, and print it")
+	return cmd
+}
+
+func updateCommand() *cobra.Command {
+	var c connection
+	var asJSON, allowWiden bool
+	var about tokenFlags
+	cmd := &cobra.Command{
+		Use:   "update TOKEN",
+		Short: "Changes what a token may do, or what is said of it",
+		Long: `Changes what the flags name, and nothing else. --scope replaces all scopes. The value
+"none" unsets what a token need not have.
+
+What grants the token something that it was not granted needs --allow-widen. Where a
+scope file declares the token, the change stays until the file changes the same.`,
+		Example: `  caddy scopegate token update acme/nightly-sync --scope orders:v1:GET
+  caddy scopegate token update acme/nightly-sync --expires 2027-10-01 --allow-widen
+  caddy scopegate token update acme/nightly-sync --source none --allow-widen`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			body, err := about.keys(cmd.Flags())
+			if err != nil {
+				return err
+			}
+			if len(body) == 0 {
+				return fmt.Errorf("nothing to change: name what to change, such as --scope or --expires")
+			}
+			var done updated
+			if err := c.withToken(changes, args[0], func(to *client, path string) error {
+				query := url.Values{"allow_widen": {fmt.Sprint(allowWiden)}}
+				return to.sendJSON(cmd.Context(), http.MethodPatch, path, query, body, &done)
+			}); err != nil {
+				return err
+			}
+			noteProblems(cmd, nil, done.Warnings)
+			return show(cmd, asJSON, done, func(w io.Writer) {
+				if len(done.Change.Details) == 0 {
+					fmt.Fprintf(w, "Nothing to change: %s is as the flags say.\n", done.Token)
+					return
+				}
+				writeChange(w, &done.Change)
+			})
+		},
+	}
+	c.flags(cmd)
+	jsonFlag(cmd, &asJSON)
+	about.add(cmd.Flags(), ` ("none" unsets it)`)
+	cmd.Flags().BoolVar(&allowWiden, "allow-widen", false, "Let the token be granted more than it was")
+	return cmd
+}
+
+// tokenFlags are what a command can say of a token.
+type tokenFlags struct {
+	description, contact, environment, version, expires, rotateEvery string
+	scopes, sources                                                  []string
+}
+
+// add adds the flags. unset says how those can be unset that a token need not have.
+func (f *tokenFlags) add(flags *pflag.FlagSet, unset string) {
+	flags.StringVar(&f.description, "description", "", "What the token is for")
+	flags.StringVar(&f.contact, "contact", "", `Whom to ask about it: an address, or "Name <address>"`)
+	flags.StringArrayVar(&f.scopes, "scope", nil, "What it may do, as API:VERSION:METHODS[:OPERATIONS]; may be repeated")
+	flags.StringVar(&f.version, "version", "", "The version that it is pinned to"+unset)
+	flags.StringVar(&f.expires, "expires", "", "When it ends: a date, or a time (RFC 3339)"+unset)
+	flags.StringVar(&f.environment, "environment", "", "production, staging or test"+unset)
+	flags.StringVar(&f.rotateEvery, "rotate-every", "", "How often its credential is to be rotated, such as 90d"+unset)
+	flags.StringArrayVar(&f.sources, "source", nil, "An address or network that it may be used from; may be repeated"+unset)
+}
+
+// keys returns what was given as the keys of a token in a scope file; nil unsets one.
+func (f *tokenFlags) keys(flags *pflag.FlagSet) (map[string]any, error) {
+	keys := make(map[string]any)
+	for name, value := range map[string]string{
+		"description": f.description, "environment": f.environment, "version": f.version,
+		"expires": f.expires, "rotate-every": f.rotateEvery,
+	} {
+		if !flags.Changed(name) {
+			continue
+		}
+		key := strings.ReplaceAll(name, "-", "_")
+		if keys[key] = value; value == "none" || value == "never" {
+			keys[key] = nil
+		}
+	}
+	if flags.Changed("contact") {
+		contact, err := readContact(f.contact)
+		if err != nil {
+			return nil, err
+		}
+		keys["contact"] = contact
+	}
+	if flags.Changed("source") {
+		if keys["sources"] = f.sources; len(f.sources) == 1 && f.sources[0] == "none" {
+			keys["sources"] = nil
+		}
+	}
+	if flags.Changed("scope") {
+		list, err := readScopeFlags(f.scopes)
+		if err != nil {
+			return nil, err
+		}
+		keys["scopes"] = list
+	}
+	return keys, nil
+}
+
+// readContact reads an address, or "Name <address>" (RFC 5322, section 3.4).
+func readContact(s string) (map[string]string, error) {
+	address, err := mail.ParseAddress(s)
+	if err != nil {
+		return nil, fmt.Errorf("--contact: expected an address, such as data@acme.example or \"Data team <data@acme.example>\", found %q", s)
+	}
+	contact := map[string]string{"email": address.Address}
+	if address.Name != "" {
+		contact["name"] = address.Name
+	}
+	return contact, nil
+}
+
+// readScopeFlags reads scopes as a command line has them.
+func readScopeFlags(flags []string) ([]map[string]any, error) {
+	list := make([]map[string]any, len(flags))
+	for i, flag := range flags {
+		parts := strings.Split(flag, ":")
+		if len(parts) < 3 || len(parts) > 4 || parts[0] == "" || parts[2] == "" {
+			return nil, fmt.Errorf("--scope: expected API:VERSION:METHODS[:OPERATIONS], such as orders:v1:GET,PUT, found %q", flag)
+		}
+		scope := map[string]any{"api": parts[0], "methods": strings.Split(parts[2], ",")}
+		if parts[1] != "" {
+			scope["version"] = strings.Split(parts[1], ",")
+		}
+		if len(parts) == 4 {
+			scope["operations"] = strings.Split(parts[3], ",")
+		}
+		list[i] = scope
+	}
+	return list, nil
+}
