@@ -118,7 +118,7 @@ func (m *management) updateToken(r *http.Request) (any, error) {
 // checkPatch refuses what is changed in another way.
 func checkPatch(body map[string]any) error {
 	for key := range body {
-		instead := ""
+		var instead string
 		switch key {
 		case "state":
 			instead = "activate and deactivate"
