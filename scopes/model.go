@@ -16,14 +16,18 @@ const (
 )
 
 // File is a scope file as read by [Read]: valid by itself and consistent, with
-// names in the order of the file.
+// names in the order of the file. [ReadAll] makes one of several files.
 type File struct {
-	Name     string // as given to Read, such as a path
+	Name     string // as given to Read, such as a path; "" if there are several
 	Owner    string // who prunes what the file declares; "" is the one shared owner
 	APIs     []API
 	Accounts []Account
 	Tests    []Test
 	Warnings []Problem // what is legal but probably not meant, such as an expiry in the past
+
+	// Of several files: whose each thing is that is not Owner's, and who else has files.
+	owners map[ownedKey]string
+	others []string
 }
 
 // API is a named set of operations and the upstreams that serve it.

@@ -68,7 +68,8 @@ func (s *Store) Update(ctx context.Context, actor Actor, ref string, edit func(*
 		if len(planned.Details) == 0 {
 			return old.id, nil
 		}
-		planned.judge(c.store.snapshot.Load().catalog, &old.token, &now.token)
+		catalog := c.store.snapshot.Load().catalog
+		planned.judge(catalog, catalog, &old.token, &now.token)
 		if planned.Widens && !o.AllowWiden {
 			return "", fmt.Errorf("%w: token %s: %s; look at it, then allow it", ErrWiden, old.ref(), detailOf(planned))
 		}

@@ -119,7 +119,7 @@ func fillEstate(tb testing.TB, path string, n int) {
 		}
 	}
 	apis := estateCatalog()
-	inParts(bucketAPIs, len(apis), func(i int) (string, []byte) { return apis[i].Name, encodeAPI(&apis[i]) })
+	inParts(bucketAPIs, len(apis), func(i int) (string, []byte) { return apis[i].Name, encodeAPI(&apis[i], "") })
 	inParts(bucketNames, n, func(i int) (string, []byte) { return records[i].ref(), []byte(records[i].id) })
 	inParts(bucketAccounts, (n+tokensPerAccount-1)/tokensPerAccount, func(i int) (string, []byte) {
 		a := account{name: fmt.Sprintf("account-%06d", i), active: min(tokensPerAccount, n-i*tokensPerAccount), created: testNow}

@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -13,7 +15,7 @@ import (
 // only adds and updates.
 type PlanOptions struct {
 	// Prune deactivates the tokens that the file's owner declared before and the
-	// file no longer has.
+	// file no longer has, and removes such APIs if no token has scopes for them.
 	Prune bool
 }
 
@@ -88,7 +90,7 @@ func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan,
 		p := &planner{
 			reader: r, cancelled: ctx.Err, file: f, snapshot: snapshot, plan: &Plan{Revision: r.state.revision},
 			accounts: make(map[string]*account), before: make(map[string]account),
-			claimed: make(map[scopes.Digest]string),
+			claimed: make(map[scopes.Digest]string), taken: make(map[[2]string][]string),
 		}
 		plan = p.plan
 		return p.run(o)
@@ -107,13 +109,17 @@ type planner struct {
 	snapshot  *Snapshot
 	plan      *Plan
 	next      *scopes.Catalog // as the file makes it
+	both      *scopes.Catalog // the same with the APIs that are removed: what tokens are judged by
+	legacy    bool            // there are active legacy tokens; known if APIs are pruned
 	accounts  map[string]*account
 	before    map[string]account
 	claimed   map[scopes.Digest]string // by tokens of the file: their names
+	taken     map[[2]string][]string   // by the owner before and now: what changes hands
 }
 
 func (p *planner) run(o PlanOptions) error {
-	if err := p.planAPIs(); err != nil {
+	pruned, err := p.planAPIs(o)
+	if err != nil {
 		return err
 	}
 	var errs []error
@@ -122,12 +128,14 @@ func (p *planner) run(o PlanOptions) error {
 	}
 	if o.Prune {
 		errs = append(errs, p.planPrune())
+		p.pruneAPIs(pruned)
 	}
 	for _, name := range sortedKeys(p.accounts) {
 		before := p.before[name]
 		errs = append(errs, checkLimit(&before, p.accounts[name]))
 	}
 	errs = append(errs, checkNames(&p.snapshot.accounts, p.accounts))
+	p.warnOfOwners()
 	return errors.Join(errs...)
 }
 
@@ -157,7 +165,8 @@ func (p *planner) account(name string) (*account, error) {
 	return a, nil
 }
 
-// planAccount plans an account of the file, and its tokens.
+// planAccount plans an account of the file, and its tokens. What the account itself
+// has is its owner's: a file that states nothing of it leaves it alone.
 func (p *planner) planAccount(wanted *scopes.Account) error {
 	live, err := p.account(wanted.Name)
 	if err != nil {
@@ -169,15 +178,10 @@ func (p *planner) planAccount(wanted *scopes.Account) error {
 		live = &account{name: wanted.Name}
 		p.accounts[wanted.Name] = live
 	}
-	declared := live.declared()
-	c.Details = diffAccount(&declared, wanted)
-	if c.Action == Update {
-		c.Widens = hasMore(declared.IDs, wanted.IDs)
-		c.Narrows = hasMore(wanted.IDs, declared.IDs)
-	}
-	live.title, live.ids, live.limit = wanted.Title, wanted.IDs, wanted.MaxActiveTokens
-	if c.Action == Create || len(c.Details) > 0 {
-		p.step(c, func(ch *change) error { return ch.putAccount(c, wanted) })
+	if wanted.States() || live.stated && slices.Contains(p.file.Owners(), live.owner) {
+		p.planStated(c, live, wanted)
+	} else if c.Action == Create {
+		p.step(c, func(ch *change) error { return ch.putAccount(c, *live) })
 	}
 	var errs []error
 	for i := range wanted.Tokens {
@@ -186,21 +190,74 @@ func (p *planner) planAccount(wanted *scopes.Account) error {
 	return errors.Join(errs...)
 }
 
+// planStated plans what a file states of an account, or no longer does.
+func (p *planner) planStated(c Change, live *account, wanted *scopes.Account) {
+	declared, before := live.declared(), *live
+	c.Details = diffAccount(&declared, wanted)
+	if c.Action == Update {
+		c.Widens = hasMore(declared.IDs, wanted.IDs)
+		c.Narrows = hasMore(wanted.IDs, declared.IDs)
+	}
+	live.title, live.ids, live.limit = wanted.Title, wanted.IDs, wanted.MaxActiveTokens
+	owner := p.file.OwnerOfAccount(wanted.Name)
+	switch live.stated = wanted.States(); {
+	case !live.stated:
+		live.owner = ""
+	case before.stated:
+		live.owner = p.heir("account "+wanted.Name, before.owner, owner)
+	default:
+		live.owner = owner
+	}
+	now := *live
+	do := func(ch *change) error { return ch.putAccount(c, now) }
+	switch {
+	case c.Action == Create || len(c.Details) > 0:
+		p.step(c, do)
+	case before.stated != now.stated || before.owner != now.owner:
+		c.Details = []string{"a scope file states it"}
+		p.plan.steps = append(p.plan.steps, do)
+	}
+}
+
+// heir returns who owns a thing that owner before has declared, and a file of owner
+// now declares. A file without an owner takes nothing from those that have one.
+func (p *planner) heir(what, before, now string) string {
+	if now == "" || now == before {
+		return before
+	}
+	pair := [2]string{before, now}
+	p.taken[pair] = append(p.taken[pair], what)
+	return now
+}
+
+// warnOfOwners tells what changes hands, a line for each two owners.
+func (p *planner) warnOfOwners() {
+	const most = 5
+	for _, pair := range slices.SortedFunc(maps.Keys(p.taken), func(a, b [2]string) int { return slices.Compare(a[:], b[:]) }) {
+		things, more := p.taken[pair], ""
+		if len(things) > most {
+			things, more = things[:most], fmt.Sprintf(" and %d more", len(things)-most)
+		}
+		p.warnf("declared by owner %q before, and by %q now: %s%s", pair[0], pair[1], strings.Join(things, ", "), more)
+	}
+}
+
 // hasMore reports whether b has a name that a has not.
 func hasMore(a, b []string) bool {
 	return slices.ContainsFunc(b, func(name string) bool { return !slices.Contains(a, name) })
 }
 
 // putAccount writes what a scope file declares of an account.
-func (c *change) putAccount(planned Change, wanted *scopes.Account) error {
-	a, err := c.account(wanted.Name)
+func (c *change) putAccount(planned Change, wanted account) error {
+	a, err := c.account(wanted.name)
 	if errors.Is(err, ErrNotFound) {
-		a, err = c.createAccount(wanted.Name), nil
+		a, err = c.createAccount(wanted.name), nil
 	}
 	if err != nil {
 		return err
 	}
-	a.title, a.ids, a.limit = wanted.Title, wanted.IDs, wanted.MaxActiveTokens
+	a.title, a.ids, a.limit = wanted.title, wanted.ids, wanted.limit
+	a.stated, a.owner = wanted.stated, wanted.owner
 	a.revision, a.updated = c.revision, c.now
 	c.audit(planned)
 	return nil

@@ -8,50 +8,106 @@ import (
 	"github.com/scopegate/scopegate/scopes"
 )
 
-// planAPIs plans the APIs of the file. Those that it does not have stay.
-func (p *planner) planAPIs() error {
-	old, err := p.catalog()
+// planAPIs plans the APIs of the file. Those that it does not have stay, but for
+// those to be pruned, which it returns.
+func (p *planner) planAPIs(o PlanOptions) (pruned []string, err error) {
+	apis, owners, err := p.ownedAPIs()
 	if err != nil {
-		return err
+		return nil, err
 	}
-	apis := slices.Clone(old.APIs())
-	var changed []Change
-	for i := range p.file.APIs {
-		wanted := &p.file.APIs[i]
-		live := old.API(wanted.Name)
-		if live == nil {
-			apis = append(apis, *wanted)
-			changed = append(changed, Change{Kind: "api", Name: wanted.Name, Action: Create})
-		} else if !bytes.Equal(encodeAPI(live), encodeAPI(wanted)) {
-			apis[slices.IndexFunc(apis, func(a scopes.API) bool { return a.Name == wanted.Name })] = *wanted
-			changed = append(changed, Change{Kind: "api", Name: wanted.Name, Action: Update, Details: diffAPI(live, wanted)})
+	old, err := scopes.NewCatalog(apis)
+	if err != nil {
+		return nil, fmt.Errorf("store: compiling the stored APIs: %w", err)
+	}
+	if o.Prune {
+		if pruned, err = p.unusedAPIs(owners); err != nil {
+			return nil, err
 		}
 	}
-	if p.next, err = scopes.NewCatalog(apis); err != nil {
-		return fmt.Errorf("the APIs of the file do not fit together with those of the store: %w", err)
-	}
-	if len(changed) == 0 {
-		return nil
+	changed := p.diffAPIs(old, owners)
+	if err := p.compile(old, pruned); err != nil {
+		return nil, err
 	}
 	if err := p.compareGrants(old, changed); err != nil {
-		return err
+		return nil, err
 	}
 	for _, c := range changed {
 		wanted := p.next.API(c.Name)
-		p.step(c, func(ch *change) error { return ch.putAPI(c, wanted) })
+		p.step(c.Change, func(ch *change) error {
+			ch.recompile = true
+			return ch.putAPI(c.Change, wanted, c.owner)
+		})
+	}
+	return pruned, nil
+}
+
+// apiChange is a change of an API that is not judged yet, and whose the API will be.
+type apiChange struct {
+	Change
+	owner string
+}
+
+// diffAPIs returns what differs between the APIs of the file and those of the store.
+func (p *planner) diffAPIs(old *scopes.Catalog, owners map[string]string) []*apiChange {
+	var changed []*apiChange
+	for i := range p.file.APIs {
+		wanted := &p.file.APIs[i]
+		c := &apiChange{Change{Kind: "api", Name: wanted.Name, Action: Create}, p.file.OwnerOfAPI(wanted.Name)}
+		live := old.API(wanted.Name)
+		if live == nil {
+			changed = append(changed, c)
+			continue
+		}
+		c.Action, c.owner = Update, p.heir("API "+wanted.Name, owners[wanted.Name], c.owner)
+		switch {
+		case !bytes.Equal(encodeAPI(live, ""), encodeAPI(wanted, "")):
+			c.Details = diffAPI(live, wanted)
+			changed = append(changed, c)
+		case c.owner != owners[wanted.Name]:
+			c.Details = []string{"its owner is now " + c.owner}
+			p.plan.steps = append(p.plan.steps, func(ch *change) error { return ch.putAPI(c.Change, wanted, c.owner) })
+		}
+	}
+	return changed
+}
+
+// compile compiles the APIs as they will be, once with those that are pruned and
+// once without.
+func (p *planner) compile(old *scopes.Catalog, pruned []string) (err error) {
+	apis := slices.Clone(old.APIs())
+	for i := range p.file.APIs {
+		wanted := &p.file.APIs[i]
+		if at := slices.IndexFunc(apis, func(a scopes.API) bool { return a.Name == wanted.Name }); at >= 0 {
+			apis[at] = *wanted
+		} else {
+			apis = append(apis, *wanted)
+		}
+	}
+	kept := slices.DeleteFunc(slices.Clone(apis), func(a scopes.API) bool { return slices.Contains(pruned, a.Name) })
+	if p.next, err = scopes.NewCatalog(kept); err != nil {
+		return fmt.Errorf("the APIs of the file do not fit together with those of the store: %w", err)
+	}
+	p.both = p.next
+	if len(pruned) == 0 {
+		return nil
+	}
+	if p.both, err = scopes.NewCatalog(apis); err != nil { // one takes the place of another
+		p.both = old
 	}
 	return nil
 }
 
 // compareGrants finds out whose grants the changed APIs widen or narrow, by
 // comparing what every active token may do on them before and after.
-func (p *planner) compareGrants(old *scopes.Catalog, changed []Change) error {
+func (p *planner) compareGrants(old *scopes.Catalog, changed []*apiChange) error {
+	if len(changed) == 0 {
+		return nil
+	}
 	granted, err := p.grantedOn(changed)
 	if err != nil {
 		return err
 	}
-	for i := range changed {
-		c := &changed[i]
+	for _, c := range changed {
 		was, now := old.API(c.Name), p.next.API(c.Name)
 		for _, list := range granted.scopes[c.Name] {
 			token := &scopes.Token{Scopes: list}
@@ -77,7 +133,7 @@ type granted struct {
 }
 
 // grantedOn collects what active tokens may do on the changed APIs.
-func (p *planner) grantedOn(changed []Change) (granted, error) {
+func (p *planner) grantedOn(changed []*apiChange) (granted, error) {
 	g := granted{scopes: make(map[string]map[string][]scopes.Scope), legacy: make(map[scopes.Access]bool)}
 	for i := range changed {
 		g.scopes[changed[i].Name] = make(map[string][]scopes.Scope)
@@ -124,8 +180,7 @@ func onEvery(api *scopes.API, access scopes.Access) *scopes.Token {
 }
 
 // putAPI writes an API as a scope file declares it.
-func (c *change) putAPI(planned Change, wanted *scopes.API) error {
-	c.recompile = true
+func (c *change) putAPI(planned Change, wanted *scopes.API, owner string) error {
 	c.audit(planned)
-	return c.bucket(bucketAPIs).Put([]byte(wanted.Name), encodeAPI(wanted))
+	return c.bucket(bucketAPIs).Put([]byte(wanted.Name), encodeAPI(wanted, owner))
 }

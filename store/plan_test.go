@@ -209,7 +209,7 @@ func TestPlanOfAPIs(t *testing.T) {
 				t.Fatal(err)
 			}
 			apis, err := s.APIs()
-			if err != nil || len(apis) != 2 || string(encodeAPI(&apis[1])) != string(encodeAPI(&file.APIs[0])) {
+			if err != nil || len(apis) != 2 || string(encodeAPI(&apis[1], "")) != string(encodeAPI(&file.APIs[0], "")) {
 				t.Errorf("afterwards: got %+v, %v", apis, err)
 			}
 			if again, err := s.Plan(context.Background(), file, PlanOptions{}); err != nil || !again.Empty() {

@@ -26,10 +26,11 @@ func (p *planner) planToken(a *account, wanted *scopes.Token) error {
 }
 
 func (p *planner) planCreate(a *account, wanted *scopes.Token) error {
-	now := &record{account: a.name, token: *wanted, declared: wanted, owner: p.file.Owner}
+	now := &record{account: a.name, token: *wanted, declared: wanted}
+	now.owner = p.file.OwnerOfToken(now.ref())
 	now.token.Credential = scopes.Digest{}
 	c := Change{Kind: "token", Name: now.ref(), Action: Create, Details: describeToken(wanted)}
-	if err := p.planCredential(&c, nil, now); err != nil {
+	if err := p.planCredential(&c, nil, now, wanted.Credential); err != nil {
 		return err
 	}
 	if now.countsActive() {
@@ -49,19 +50,25 @@ func (p *planner) planCreate(a *account, wanted *scopes.Token) error {
 func (p *planner) planUpdate(a *account, live *record, wanted *scopes.Token) error {
 	now := live.clone()
 	now.token = merge(live.declared, &live.token, wanted)
-	now.declared, now.owner = wanted, p.file.Owner
+	now.declared, now.owner = wanted, p.file.OwnerOfToken(live.ref())
+	if live.declared != nil {
+		now.owner = p.heir("token "+live.ref(), live.owner, now.owner)
+		if had := live.declared.Credential; wanted.Credential.IsZero() && !had.IsZero() {
+			// It is left alone, and so is the memory of where it came from.
+			declared := *wanted
+			declared.Credential = had
+			now.declared = &declared
+		}
+	}
 	c := Change{Kind: "token", Name: live.ref(), Action: Update}
 	if c.Held = live.held && !wanted.Inactive; live.held {
 		now.token.Inactive = true
 	}
 	c.Details = diffToken(&live.token, &now.token)
-	if err := p.planCredential(&c, live, now); err != nil {
+	if err := p.planCredential(&c, live, now, wanted.Credential); err != nil {
 		return err
 	}
-	c.judge(p.next, &live.token, &now.token)
-	if live.owner != p.file.Owner && live.declared != nil {
-		p.warnf("token %s was declared by owner %q; it is now %q's", live.ref(), live.owner, p.file.Owner)
-	}
+	c.judge(p.both, p.next, &live.token, &now.token)
 	if now.countsActive() && !live.countsActive() {
 		a.active++
 	} else if !now.countsActive() && live.countsActive() {
@@ -93,7 +100,7 @@ func (p *planner) stepUpdate(c Change, live, now *record) {
 }
 
 // judge tells what a change to a token does to what it may do, and names it for it.
-func (c *Change) judge(catalog *scopes.Catalog, before, after *scopes.Token) {
+func (c *Change) judge(old, next *scopes.Catalog, before, after *scopes.Token) {
 	switch {
 	case before.Inactive && after.Inactive:
 		return
@@ -102,7 +109,7 @@ func (c *Change) judge(catalog *scopes.Catalog, before, after *scopes.Token) {
 	case after.Inactive:
 		c.Action, after = Deactivate, nil
 	}
-	d := scopes.Compare(catalog, before, catalog, after)
+	d := scopes.Compare(old, before, next, after)
 	c.Widens, c.Narrows = d.Widens, d.Narrows
 	if before == nil || after == nil {
 		return
@@ -116,11 +123,10 @@ func outlives(a, b *scopes.Token) bool {
 	return !b.Expires.IsZero() && (a.Expires.IsZero() || a.Expires.After(b.Expires))
 }
 
-// planCredential plans the credential that a file brings along. It adds one, or
+// planCredential plans the credential d that a file brings along. It adds one, or
 // replaces the one that the file had before; without one nothing changes. live is
 // nil for a new token.
-func (p *planner) planCredential(c *Change, live, now *record) error {
-	d := now.declared.Credential
+func (p *planner) planCredential(c *Change, live, now *record, d scopes.Digest) error {
 	if d.IsZero() || slices.Contains(now.digests(), d) {
 		return nil
 	}
@@ -162,45 +168,6 @@ func (p *planner) claim(d scopes.Digest, ref string) error {
 		return fmt.Errorf("%w: the credential of token %s is token %s's", ErrExists, ref, other)
 	}
 	p.claimed[d] = ref
-	return nil
-}
-
-// planPrune plans to deactivate what the file's owner declared before, and the
-// file no longer has. Such a token is then nobody's, and may be declared again.
-func (p *planner) planPrune() error {
-	kept := make(map[string]bool)
-	for i := range p.file.Accounts {
-		for j := range p.file.Accounts[i].Tokens {
-			kept[p.file.Accounts[i].Name+"/"+p.file.Accounts[i].Tokens[j].Name] = true
-		}
-	}
-	return p.bucket(bucketTokens).ForEach(func(id, value []byte) error {
-		live, err := decodeRecord(id, value)
-		if err != nil || live.terminal || live.declared == nil || live.owner != p.file.Owner || kept[live.ref()] {
-			return p.cancelled() // what is damaged is refused in any case
-		}
-		return p.prune(live)
-	})
-}
-
-func (p *planner) prune(live *record) error {
-	now := live.clone()
-	now.declared, now.owner, now.token.Inactive = nil, "", true
-	c := Change{Kind: "token", Name: live.ref(), Action: Prune}
-	if !live.token.Inactive {
-		c.Details = []string{"the file no longer has it: active → inactive"}
-	}
-	if live.countsActive() {
-		a, err := p.account(live.account)
-		if err != nil {
-			return err
-		}
-		if a != nil {
-			a.active--
-		}
-	}
-	c.Narrows = !live.token.Inactive
-	p.stepUpdate(c, live, now)
 	return nil
 }
 

@@ -142,16 +142,23 @@ func (r reader) account(name string) (*account, error) {
 }
 
 func (r reader) apis() ([]scopes.API, error) {
-	var apis []scopes.API
-	err := r.bucket(bucketAPIs).ForEach(func(name, value []byte) error {
-		a, err := decodeAPI(name, value)
+	apis, _, err := r.ownedAPIs()
+	return apis, err
+}
+
+// ownedAPIs returns all APIs by name, and the owner of each.
+func (r reader) ownedAPIs() (apis []scopes.API, owners map[string]string, err error) {
+	owners = make(map[string]string)
+	err = r.bucket(bucketAPIs).ForEach(func(name, value []byte) error {
+		a, owner, err := decodeAPI(name, value)
 		if err != nil {
 			return damaged("API", string(name), err)
 		}
 		apis = append(apis, *a)
+		owners[a.Name] = owner
 		return nil
 	})
-	return apis, err
+	return apis, owners, err
 }
 
 func (r reader) catalog() (*scopes.Catalog, error) {

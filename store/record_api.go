@@ -9,8 +9,9 @@ import (
 	"github.com/scopegate/scopegate/scopes"
 )
 
-// apiVersion is the newest version of an API's record, and the one written.
-const apiVersion = 1
+// apiVersion is the newest version of an API's record, and the one written. The
+// second has the owner.
+const apiVersion = 2
 
 // Flags of an API's record.
 const (
@@ -19,8 +20,9 @@ const (
 	flagByVersion // its upstreams are by version
 )
 
-// encodeAPI returns the sealed record of an API. Equal APIs have equal records.
-func encodeAPI(a *scopes.API) []byte {
+// encodeAPI returns the sealed record of an API that an owner's file declares. Equal
+// APIs of one owner have equal records.
+func encodeAPI(a *scopes.API, owner string) []byte {
 	var flags byte
 	if a.FoldCase {
 		flags |= flagFoldCase
@@ -48,7 +50,7 @@ func encodeAPI(a *scopes.API) []byte {
 		b = binary.AppendUvarint(b, uint64(op.Methods))
 		b = appendString(b, op.Path)
 	}
-	return seal(a.Name, b)
+	return seal(a.Name, appendString(b, owner))
 }
 
 func appendUpstreams(b []byte, u *scopes.Upstreams) []byte {
@@ -60,11 +62,19 @@ func appendUpstreams(b []byte, u *scopes.Upstreams) []byte {
 	return b
 }
 
-func decodeAPI(name, value []byte) (*scopes.API, error) {
+func decodeAPI(name, value []byte) (a *scopes.API, owner string, err error) {
 	d, err := unseal(name, value, apiVersion)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	a = d.api(name)
+	if value[0] > 1 {
+		owner = d.string()
+	}
+	return a, owner, d.end()
+}
+
+func (d *decoder) api(name []byte) *scopes.API {
 	flags := d.byte()
 	a := &scopes.API{
 		Name: string(name), FoldCase: flags&flagFoldCase != 0, EncodedSlash: flags&flagEncodedSlash != 0,
@@ -90,19 +100,24 @@ func decodeAPI(name, value []byte) (*scopes.API, error) {
 		op.Path = d.string()
 		a.Operations = append(a.Operations, op)
 	}
-	return a, d.end()
+	return a
 }
 
 // accountVersion is the newest version of an account's record, and the one written.
-const accountVersion = 1
+// The second has the owner.
+const accountVersion = 2
 
 // account is an account as it is stored.
 type account struct {
-	name     string
-	title    string
-	ids      []string
-	limit    int // as declared; 0 for the default
-	active   int // tokens that count towards the limit
+	name   string
+	title  string
+	ids    []string
+	limit  int // as declared; 0 for the default
+	active int // tokens that count towards the limit
+	// stated is set where a scope file states title, ids or limit, and owner is that
+	// file's.
+	stated   bool
+	owner    string
 	revision uint64
 	created  time.Time
 	updated  time.Time
@@ -115,7 +130,12 @@ func (a *account) encode() []byte {
 	b = binary.AppendVarint(b, int64(a.active))
 	b = binary.AppendUvarint(b, a.revision)
 	b = appendTime(b, a.created)
-	return seal(a.name, appendTime(b, a.updated))
+	b = appendTime(b, a.updated)
+	var stated byte
+	if a.stated {
+		stated = 1
+	}
+	return seal(a.name, appendString(append(b, stated), a.owner))
 }
 
 func decodeAccount(name, value []byte) (*account, error) {
@@ -126,6 +146,10 @@ func decodeAccount(name, value []byte) (*account, error) {
 	a := &account{name: string(name), title: d.string(), ids: d.strings()}
 	a.limit, a.active = int(d.varint()), int(d.varint())
 	a.revision, a.created, a.updated = d.uvarint(), d.time(), d.time()
+	a.stated = true // all were, by files without an owner
+	if value[0] > 1 {
+		a.stated, a.owner = d.byte() != 0, d.string()
+	}
 	return a, d.end()
 }
 
@@ -136,7 +160,7 @@ func (a *account) declared() scopes.Account {
 
 func (a *account) public() Account {
 	return Account{
-		Account: a.declared(), ActiveTokens: a.active,
+		Account: a.declared(), Owner: a.owner, ActiveTokens: a.active,
 		Created: a.created, Updated: a.updated, Revision: a.revision,
 	}
 }

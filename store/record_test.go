@@ -104,13 +104,13 @@ func TestAPIsComeBack(t *testing.T) {
 	t.Parallel()
 	for i := range testFile().APIs {
 		want := &testFile().APIs[i]
-		got, err := decodeAPI([]byte(want.Name), encodeAPI(want))
-		if err != nil || !reflect.DeepEqual(got, want) {
+		got, owner, err := decodeAPI([]byte(want.Name), encodeAPI(want, "team"))
+		if err != nil || owner != "team" || !reflect.DeepEqual(got, want) {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
 		}
 	}
 	flags := &scopes.API{Name: "x", FoldCase: true, EncodedSlash: true, Hosts: []string{"a"}}
-	if got, err := decodeAPI([]byte("x"), encodeAPI(flags)); err != nil || !reflect.DeepEqual(got, flags) {
+	if got, _, err := decodeAPI([]byte("x"), encodeAPI(flags, "")); err != nil || !reflect.DeepEqual(got, flags) {
 		t.Errorf("got %+v, %v, want %+v", got, err, flags)
 	}
 }
@@ -176,7 +176,7 @@ func FuzzTokenRecord(f *testing.F) {
 // FuzzStoredRecords decodes any bytes as each other kind of record.
 func FuzzStoredRecords(f *testing.F) {
 	for i := range testFile().APIs {
-		value := encodeAPI(&testFile().APIs[i])
+		value := encodeAPI(&testFile().APIs[i], "")
 		f.Add("orders", value[:len(value)-checksumBytes])
 	}
 	account := account{name: "acme", title: "t", ids: []string{"a", "b"}, limit: 3, active: 2, revision: 9, created: testNow}
@@ -187,8 +187,9 @@ func FuzzStoredRecords(f *testing.F) {
 	f.Add("state", value[:len(value)-checksumBytes])
 	f.Fuzz(func(t *testing.T, key string, fields []byte) {
 		value := seal(key, bytes.Clone(fields))
-		if api, err := decodeAPI([]byte(key), value); err == nil {
-			if again, err := decodeAPI([]byte(key), encodeAPI(api)); err != nil || !bytes.Equal(encodeAPI(api), encodeAPI(again)) {
+		if api, owner, err := decodeAPI([]byte(key), value); err == nil {
+			again, _, err := decodeAPI([]byte(key), encodeAPI(api, owner))
+			if err != nil || !bytes.Equal(encodeAPI(api, ""), encodeAPI(again, "")) {
 				t.Errorf("API: got %+v, %v, want %+v", again, err, api)
 			}
 		}

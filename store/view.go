@@ -38,7 +38,8 @@ type Credential struct {
 // Account is an account as the store holds it. Its Tokens are empty.
 type Account struct {
 	scopes.Account
-	ActiveTokens int // scoped tokens in state active
+	Owner        string // of the scope file that states its title, ids or limit
+	ActiveTokens int    // scoped tokens in state active
 	Created      time.Time
 	Updated      time.Time
 	Revision     uint64 // of the last change
