@@ -31,7 +31,7 @@ func seal(key string, value []byte) []byte {
 }
 
 // unseal checks a value and returns a decoder of its fields, which alias it.
-func unseal(key, value []byte, newest byte) (decoder, error) { //nolint:unparam // each kind of record has its own version
+func unseal(key, value []byte, newest byte) (decoder, error) {
 	fields := len(value) - checksumBytes
 	if fields < 1 || checksum(key, value[:fields]) != binary.LittleEndian.Uint32(value[fields:]) {
 		return decoder{}, errChecksum
