@@ -62,12 +62,7 @@ func (c *Catalog) Everything() *View {
 // managementDeclared is the built-in API as scopes of a file refer to it.
 var managementDeclared = func() *declaredAPI {
 	api := ManagementAPI()
-	d := &declaredAPI{API: &api, operations: make(map[string]declaredOperation, len(api.Operations)), sound: true}
-	for i, op := range api.Operations {
-		d.operations[op.Name] = declaredOperation{index: i}
-		d.methods |= op.Methods.WithHead()
-	}
-	return d
+	return knownAPI(&api)
 }()
 
 // Values returns the decoded segments of a target, if it is one of the operation's,

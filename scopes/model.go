@@ -189,6 +189,7 @@ func (a Access) Methods() Methods {
 
 // Test is one line of a scope file's tests section.
 type Test struct {
+	File    string // in which it stands; "" for the file's name
 	Line    int    // where it stands, counted from 1
 	Column  int    // counted from 1, in characters
 	Token   string // "account/name"; "" sends no credential

@@ -4,8 +4,8 @@ import (
 	"slices"
 )
 
-// What a [File] that was read from several files knows of their owners is kept by
-// these keys, for what is not the first file's owner's.
+// ownedKey names what a [File] of several files has, and is not the first one's
+// owner's.
 type ownedKey struct {
 	kind byte // 'a' for an API, 'c' for an account, 't' for a token
 	name string

@@ -23,6 +23,21 @@ const (
 	maxProblems = 100
 )
 
+// Source is one of the files that [ReadAll] reads together.
+type Source struct {
+	Name string // as its problems call it, such as a path
+	Data []byte
+}
+
+// Options are what [ReadAll] needs besides the files. The zero value is fit for use.
+type Options struct {
+	// Now decides which expiries are in the past.
+	Now time.Time
+	// Known are APIs that the files may use without declaring them, as Read gives
+	// them. A file that declares one of the same name replaces it.
+	Known []API
+}
+
 // Read reads a scope file. The name stands in its problems, and now decides which
 // expiries are in the past.
 //
@@ -30,43 +45,106 @@ const (
 // with line and column; a file that is not even YAML has just one. Nothing of
 // such a file is to be used.
 func Read(name string, src []byte, now time.Time) (*File, error) {
-	r := &reader{file: File{Name: name}, now: now}
-	if root := r.parse(src); root != nil {
+	return ReadAll([]Source{{name, src}}, Options{Now: now})
+}
+
+// ReadAll reads several scope files as one: what one declares the others may use.
+// An API and a token stand in one of them; an account may stand in several, but
+// its own keys in one. Each file's owner is that of what it declares. Names tell
+// the files apart, and the error is as that of [Read].
+func ReadAll(sources []Source, o Options) (*File, error) {
+	r := newReader(sources, o)
+	var roots []*yamlNode
+	for i, source := range sources {
+		if root := r.parse(i, source.Data); root != nil {
+			roots = append(roots, root)
+		}
+	}
+	if len(roots) < len(sources) { // what the others lack may stand there
+		return nil, r.allProblems()
+	}
+	for _, root := range roots {
 		readFields(r, &fileTable, root, root, &r.file)
 	}
-	r.file.Warnings = inOrder(r.warnings)
+	r.checkAPIs()
+	r.readAccounts()
+	for _, n := range r.tests {
+		r.readTests(n)
+	}
+	r.file.Warnings = r.inOrder(r.warnings)
 	if len(r.problems) > 0 {
 		return nil, r.allProblems()
 	}
 	return &r.file, nil
 }
 
-// reader is one run of [Read]. It goes through the file's mappings by tables of
-// their keys, and gathers problems instead of stopping at the first.
+// reader is one run of [ReadAll]. It goes through the mappings of the files by
+// tables of their keys, and gathers problems instead of stopping at the first.
 type reader struct {
 	file     File
-	src      []byte // normalised
+	sources  []source
 	now      time.Time
 	problems []Problem
 	dropped  int // problems beyond maxProblems
 	warnings []Problem
 
 	apis     map[string]*declaredAPI
+	unsound  bool                  // some API has a problem
 	versions map[string]bool       // that some API has; nil if not all are known
 	owners   map[string]accountID  // whose account a name or id is
 	digests  map[Digest]tokenPlace // whose credential a digest is
 	tokens   map[string]*yamlNode  // the key of each "account/name"
+
+	// What is read once all APIs are known: the values of these keys of each file.
+	accounts, tests []*yamlNode
 }
 
-// parse turns the file into a mapping whose format this version knows, or nil.
-func (r *reader) parse(src []byte) *yamlNode {
+// source is a file that is read.
+type source struct {
+	name  string
+	owner string
+	src   []byte // normalised
+}
+
+// maxSources bounds how many files are read together: nodes count on it.
+const maxSources = 1 << 16
+
+func newReader(sources []Source, o Options) *reader {
+	r := &reader{
+		now: o.Now, sources: make([]source, len(sources)),
+		apis: make(map[string]*declaredAPI), versions: make(map[string]bool),
+	}
+	for i := range sources {
+		r.sources[i].name = sources[i].Name
+	}
+	if len(sources) == 1 {
+		r.file.Name = sources[0].Name
+	}
+	for i := range o.Known {
+		r.apis[o.Known[i].Name] = knownAPI(&o.Known[i])
+		for _, v := range o.Known[i].Versions {
+			r.versions[v] = true
+		}
+	}
+	return r
+}
+
+// parse turns a file into a mapping whose format this version knows, or nil.
+func (r *reader) parse(at int, src []byte) *yamlNode {
+	if at == maxSources {
+		r.add(at, Problem{Text: fmt.Sprintf("more than %d files", maxSources)})
+	}
+	if at >= maxSources {
+		return nil
+	}
 	var root *yamlNode
-	var flaw *Problem
-	if r.src, flaw = normalise(src); flaw == nil {
-		root, flaw = parseYAML(r.src)
+	src, flaw := normalise(src)
+	if flaw == nil {
+		r.sources[at].src = src
+		root, flaw = parseYAML(src, at)
 	}
 	if flaw != nil {
-		r.add(*flaw)
+		r.add(at, *flaw)
 		return nil
 	}
 	if root.kind != mapping {
@@ -102,25 +180,42 @@ var fileTable = table[File]{"file", "a scope file", []field[File]{
 	{key: "format", required: `such as "format: 1"`, read: func(*reader, *yamlNode, *File) {}},
 	{key: "owner", read: (*reader).readOwner},
 	{key: "apis", read: (*reader).readAPIs},
-	{key: "accounts", read: (*reader).readAccounts},
-	{key: "tests", read: (*reader).readTests},
+	{key: "accounts", read: func(r *reader, n *yamlNode, _ *File) { r.accounts = append(r.accounts, n) }},
+	{key: "tests", read: func(r *reader, n *yamlNode, _ *File) { r.tests = append(r.tests, n) }},
 }}
 
+// readOwner reads whose a file is. The first file's owner is that of all files
+// together, as far as another's is not noted.
 func (r *reader) readOwner(n *yamlNode, f *File) {
-	f.Owner, _ = r.name(n, "an owner")
+	owner, _ := r.name(n, "an owner")
+	r.sources[n.file].owner = owner
+	if n.file == 0 {
+		f.Owner = owner
+	}
+}
+
+// ownerOf returns the owner of the file in which a node stands.
+func (r *reader) ownerOf(n *yamlNode) string { return r.sources[n.file].owner }
+
+// place says where a node stands, to somebody who looks at another.
+func (r *reader) place(n, from *yamlNode) string {
+	if n.file == from.file {
+		return fmt.Sprintf("line %d", n.line)
+	}
+	return fmt.Sprintf("%s, line %d", r.sources[n.file].name, n.line)
 }
 
 // problemf tells what is wrong at a node.
 func (r *reader) problemf(n *yamlNode, format string, args ...any) {
 	if !r.enough() {
-		r.add(Problem{Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...)})
+		r.add(int(n.file), Problem{Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...)})
 	}
 }
 
 // problemAtf tells what is wrong at a byte of a scalar, counted from 0.
 func (r *reader) problemAtf(n *yamlNode, offset int, format string, args ...any) {
 	if !r.enough() {
-		r.add(Problem{Line: n.line, Column: r.columnOf(n, offset), Text: fmt.Sprintf(format, args...)})
+		r.add(int(n.file), Problem{Line: n.line, Column: r.columnOf(n, offset), Text: fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -129,7 +224,7 @@ func (r *reader) problemAtf(n *yamlNode, offset int, format string, args ...any)
 func (r *reader) unknownf(n *yamlNode, words func() []string, intro, format string, args ...any) {
 	if !r.enough() {
 		text := fmt.Sprintf(format, args...) + suggestion(n.text, words(), intro)
-		r.add(Problem{Line: n.line, Column: n.column, Text: text})
+		r.add(int(n.file), Problem{Line: n.line, Column: n.column, Text: text})
 	}
 }
 
@@ -143,30 +238,35 @@ func (r *reader) enough() bool {
 	return true
 }
 
-func (r *reader) add(p Problem) {
-	p.File = r.file.Name
+// add tells a problem of a file, which is given by its position.
+func (r *reader) add(file int, p Problem) {
+	p.File = r.sources[file].name
 	r.problems = append(r.problems, p)
 }
 
 // warnf tells what is legal at a node but probably not meant.
 func (r *reader) warnf(n *yamlNode, format string, args ...any) {
 	r.warnings = append(r.warnings, Problem{
-		File: r.file.Name, Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...),
+		File: r.sources[n.file].name, Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...),
 	})
 }
 
-// allProblems returns the problems in the order of the file.
+// allProblems returns the problems in the order of the files.
 func (r *reader) allProblems() Problems {
-	all := inOrder(r.problems)
+	all := r.inOrder(r.problems)
 	if r.dropped > 0 {
 		all = append(all, Problem{File: r.file.Name, Text: fmt.Sprintf("and %d more problems", r.dropped)})
 	}
 	return all
 }
 
-func inOrder(problems []Problem) []Problem {
+func (r *reader) inOrder(problems []Problem) []Problem {
+	position := make(map[string]int, len(r.sources))
+	for i := range r.sources {
+		position[r.sources[i].name] = i
+	}
 	slices.SortStableFunc(problems, func(a, b Problem) int {
-		return cmp.Or(cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
+		return cmp.Or(position[a.File]-position[b.File], cmp.Compare(a.Line, b.Line), cmp.Compare(a.Column, b.Column))
 	})
 	return problems
 }
@@ -178,7 +278,7 @@ func (r *reader) columnOf(n *yamlNode, offset int) int {
 	if n.quoted {
 		start++
 	}
-	line := []rune(string(lineOf(r.src, n.line)))
+	line := []rune(string(lineOf(r.sources[n.file].src, n.line)))
 	before := n.text[:min(offset, len(n.text))]
 	if start > len(line) || !strings.HasPrefix(string(line[start:]), before) {
 		return n.column

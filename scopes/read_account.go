@@ -23,31 +23,67 @@ var accountTable = table[accountDraft]{"account", "an account", []field[accountD
 	{key: "max_active_tokens", read: func(r *reader, n *yamlNode, d *accountDraft) {
 		d.MaxActiveTokens, _ = r.integer(n, "max_active_tokens", 1, maxActiveBound)
 	}},
-	{key: "tokens", read: (*reader).readTokens},
+	{key: "tokens", read: func(_ *reader, n *yamlNode, d *accountDraft) { d.tokens = append(d.tokens, n) }},
 }}
 
 // accountDraft is an account while it is read.
 type accountDraft struct {
 	Account
-	active int // scoped tokens in state active
+	stated *yamlNode   // the first of its own keys; nil for none
+	tokens []*yamlNode // the value of this key in each file
+	active int         // scoped tokens in state active
 }
 
-func (r *reader) readAccounts(n *yamlNode, f *File) {
+// readAccounts reads the accounts of all files. All that is the accounts' own comes
+// before any token, for it can stand in a later file.
+func (r *reader) readAccounts() {
 	r.owners = make(map[string]accountID)
 	r.digests = make(map[Digest]tokenPlace)
 	r.tokens = make(map[string]*yamlNode)
-	if n.kind == mapping { // names first, so that an id that is another's name is found
+	for _, n := range r.accounts { // names first, so that an id that is another's name is found
 		for _, p := range n.pairs {
-			if _, twice := r.owners[p.key.text]; !twice {
+			if _, twice := r.owners[p.key.text]; n.kind == mapping && !twice {
 				r.owners[p.key.text] = accountID{p.key.text, p.key}
 			}
 		}
 	}
-	for p := range r.named(n, "an account", validName, nameRule) {
-		draft := accountDraft{Account: Account{Name: p.key.text}}
-		readFields(r, &accountTable, p.key, p.value, &draft)
-		f.Accounts = append(f.Accounts, draft.Account)
+	var drafts []*accountDraft
+	known := make(map[string]*accountDraft)
+	for _, n := range r.accounts {
+		for p := range r.named(n, "an account", validName, nameRule) {
+			draft := known[p.key.text]
+			if draft == nil {
+				draft = &accountDraft{Account: Account{Name: p.key.text}}
+				known[p.key.text], drafts = draft, append(drafts, draft)
+				r.file.setOwner('c', draft.Name, r.ownerOf(p.key))
+			}
+			r.readAccount(p, draft)
+		}
 	}
+	for _, draft := range drafts {
+		for _, n := range draft.tokens {
+			r.readTokens(n, draft)
+		}
+		r.file.Accounts = append(r.file.Accounts, draft.Account)
+	}
+}
+
+// readAccount reads what one file has of an account.
+func (r *reader) readAccount(p yamlPair, d *accountDraft) {
+	for _, own := range p.value.pairs {
+		switch {
+		case p.value.kind != mapping || own.key.text == "tokens":
+			continue
+		case d.stated == nil:
+			d.stated = own.key
+			r.file.setOwner('c', d.Name, r.ownerOf(own.key))
+		case d.stated.file != own.key.file:
+			r.problemf(own.key, "account %s has keys of its own in %s already; they stand in one file, its tokens in any",
+				d.Name, r.place(d.stated, own.key))
+			return
+		}
+	}
+	readFields(r, &accountTable, p.key, p.value, d)
 }
 
 // readIDs reads the other names that an account parameter may have. No two
@@ -69,8 +105,8 @@ func (r *reader) readIDs(n *yamlNode, d *accountDraft) {
 		case taken && owner.account == d.Name:
 			r.problemf(item, "%s stands twice in ids", shown(id))
 		case taken:
-			r.problemf(item, "%s already names account %s (line %d); the tokens of one would reach the other's data",
-				shown(id), owner.account, owner.node.line)
+			r.problemf(item, "%s already names account %s (%s); the tokens of one would reach the other's data",
+				shown(id), owner.account, r.place(owner.node, item))
 		default:
 			r.owners[id] = accountID{d.Name, item}
 			d.IDs = append(d.IDs, id)
@@ -94,7 +130,13 @@ func idFlaw(id string) string {
 
 func (r *reader) readTokens(n *yamlNode, d *accountDraft) {
 	for p := range r.named(n, "a token", validName, nameRule) {
-		r.tokens[d.Name+"/"+p.key.text] = p.key
+		ref := d.Name + "/" + p.key.text
+		if before := r.tokens[ref]; before != nil {
+			r.problemf(p.key, "token %s is declared in %s already", ref, r.place(before, p.key))
+			continue
+		}
+		r.tokens[ref] = p.key
+		r.file.setOwner('t', ref, r.ownerOf(p.key))
 		token := r.token(p, d.Name)
 		d.Tokens = append(d.Tokens, token)
 		if token.Legacy() || token.Inactive {

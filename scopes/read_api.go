@@ -8,6 +8,7 @@ import (
 // declaredAPI is an API of the file, with where its operations stand.
 type declaredAPI struct {
 	*API
+	at         *yamlNode // its name; nil if no file declares it
 	operations map[string]declaredOperation
 	methods    Methods // that some operation has, with HEAD where it has GET
 	sound      bool    // nothing is wrong with it
@@ -16,6 +17,16 @@ type declaredAPI struct {
 // operation returns an operation that the API has.
 func (a *declaredAPI) operation(name string) *Operation {
 	return &a.Operations[a.operations[name].index]
+}
+
+// knownAPI returns an API that no file declares, and that is as Read gives it.
+func knownAPI(a *API) *declaredAPI {
+	known := &declaredAPI{API: a, operations: make(map[string]declaredOperation, len(a.Operations)), sound: true}
+	for i, op := range a.Operations {
+		known.operations[op.Name] = declaredOperation{index: i}
+		known.methods |= op.Methods.WithHead()
+	}
+	return known
 }
 
 // declaredOperation is an operation of the file, with where it stands.
@@ -57,12 +68,15 @@ type apiDraft struct {
 }
 
 func (r *reader) readAPIs(n *yamlNode, f *File) {
-	r.apis = make(map[string]*declaredAPI)
-	r.versions = make(map[string]bool)
 	before := r.told()
+	defer func() { r.unsound = r.unsound || r.told() > before }()
 	for p := range r.named(n, "an API", validName, nameRule) {
 		if p.key.text == Management {
 			r.problemf(p.key, "the name scopegate is reserved for the management API; choose another")
+			continue
+		}
+		if first := r.apis[p.key.text]; first != nil && first.at != nil {
+			r.problemf(p.key, "API %s is declared in %s already", p.key.text, r.place(first.at, p.key))
 			continue
 		}
 		if len(f.APIs) == MaxAPIs {
@@ -71,14 +85,26 @@ func (r *reader) readAPIs(n *yamlNode, f *File) {
 		}
 		r.readAPI(p, f)
 	}
-	for i := range f.APIs { // they stay where they are from here on
-		r.apis[f.APIs[i].Name].API = &f.APIs[i]
+}
+
+// checkAPIs is called once the APIs of all files are read.
+func (r *reader) checkAPIs() {
+	for i := range r.file.APIs { // they stay where they are from here on
+		api := &r.file.APIs[i]
+		declared := r.apis[api.Name]
+		declared.API = api
+		r.file.setOwner('a', api.Name, r.ownerOf(declared.at))
 	}
-	if r.told() == before {
-		r.checkConflicts(f.APIs)
-	} else {
+	for i := range r.sources {
+		if r.sources[i].owner != r.file.Owner {
+			r.file.others = append(r.file.others, r.sources[i].owner)
+		}
+	}
+	if r.unsound {
 		r.versions = nil
+		return
 	}
+	r.checkConflicts(r.file.APIs)
 }
 
 func (r *reader) readAPI(p yamlPair, f *File) {
@@ -91,7 +117,7 @@ func (r *reader) readAPI(p yamlPair, f *File) {
 	for _, v := range draft.Versions {
 		r.versions[v] = true
 	}
-	declared := &declaredAPI{operations: draft.operations, sound: r.told() == before}
+	declared := &declaredAPI{at: p.key, operations: draft.operations, sound: r.told() == before}
 	for _, op := range draft.Operations {
 		declared.methods |= op.Methods.WithHead()
 	}
@@ -104,14 +130,14 @@ func (r *reader) checkConflicts(apis []API) {
 	var conflicts Conflicts
 	if !errors.As(err, &conflicts) {
 		if err != nil {
-			r.add(Problem{Text: err.Error()})
+			r.add(0, Problem{Text: err.Error()})
 		}
 		return
 	}
 	for _, c := range conflicts {
 		a, b := r.apis[c.A.API].operations[c.A.Operation].node, r.apis[c.B.API].operations[c.B.Operation].node
-		r.problemf(b, "%s matches the same requests as %s in line %d: %s %s; give them different paths, methods or hosts",
-			c.B, c.A, a.line, c.Methods, c.Path)
+		r.problemf(b, "%s matches the same requests as %s in %s: %s %s; give them different paths, methods or hosts",
+			c.B, c.A, r.place(a, b), c.Methods, c.Path)
 	}
 }
 

@@ -230,7 +230,7 @@ func fileAsJSON(t *testing.T, src []byte) any {
 	if flaw != nil {
 		return nil
 	}
-	root, flaw := parseYAML(src)
+	root, flaw := parseYAML(src, 0)
 	if flaw != nil {
 		return nil
 	}

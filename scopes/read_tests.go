@@ -21,11 +21,11 @@ type testDraft struct {
 	node *yamlNode
 }
 
-func (r *reader) readTests(n *yamlNode, f *File) {
+func (r *reader) readTests(n *yamlNode) {
 	for _, item := range r.items(n, "tests", "[{token: acme/sync, request: GET /orders/v1, expect: allow}]") {
-		draft := testDraft{Test: Test{Line: item.line, Column: item.column}, node: item}
+		draft := testDraft{Test: Test{File: r.sources[item.file].name, Line: item.line, Column: item.column}, node: item}
 		readFields(r, &testTable, item, item, &draft)
-		f.Tests = append(f.Tests, draft.Test)
+		r.file.Tests = append(r.file.Tests, draft.Test)
 	}
 }
 

@@ -127,7 +127,7 @@ func (r *reader) readCredential(n *yamlNode, d *tokenDraft) {
 		return
 	}
 	if other, taken := r.digests[digest]; taken {
-		r.problemf(n, "%s has the same credential as %s in line %d; each token has its own", d.place(), other.token, other.node.line)
+		r.problemf(n, "%s has the same credential as %s in %s; each token has its own", d.place(), other.token, r.place(other.node, n))
 		return
 	}
 	r.digests[digest] = tokenPlace{d.place(), n}

@@ -20,6 +20,7 @@ const maxDepth = 32
 // that the reader knows of YAML.
 type yamlNode struct {
 	kind   nodeKind
+	file   uint16 // in which it stands, of those that are read together
 	line   int
 	column int
 	text   string // of a scalar: as written, or what quotes and blocks stand for
@@ -75,8 +76,9 @@ func (n *yamlNode) describe() string {
 	return "something else"
 }
 
-// parseYAML reads the one document of src, which [normalise] has passed.
-func parseYAML(src []byte) (root *yamlNode, flaw *Problem) {
+// parseYAML reads the one document of src, which [normalise] has passed. file is its
+// position among those that are read together.
+func parseYAML(src []byte, file int) (root *yamlNode, flaw *Problem) {
 	defer func() { // the parser's own bugs must not bring a gateway down
 		if p := recover(); p != nil {
 			flaw = &Problem{Line: 1, Column: 1, Text: fmt.Sprintf("the YAML parser failed on this file: %v", p)}
@@ -93,7 +95,7 @@ func parseYAML(src []byte) (root *yamlNode, flaw *Problem) {
 	} else if err != nil {
 		return nil, syntaxProblem(err, src)
 	}
-	if root, flaw = convertNode(&document); flaw != nil {
+	if root, flaw = convertNode(&document, uint16(file)); flaw != nil { //nolint:gosec // less than maxSources
 		return nil, flaw
 	}
 	if err := loader.Load(&second); err == nil {
@@ -106,14 +108,14 @@ func parseYAML(src []byte) (root *yamlNode, flaw *Problem) {
 
 // convertNode turns a parsed node into ours, or says what it has that a scope
 // file may not have. The parser has bounded the depth.
-func convertNode(n *yaml.Node) (*yamlNode, *Problem) {
+func convertNode(n *yaml.Node, file uint16) (*yamlNode, *Problem) {
 	if text := refusedFeature(n); text != "" {
 		return nil, &Problem{Line: n.Line, Column: n.Column, Text: text}
 	}
-	node := &yamlNode{line: n.Line, column: n.Column}
+	node := &yamlNode{file: file, line: n.Line, column: n.Column}
 	switch n.Kind {
 	case yaml.DocumentNode:
-		return convertNode(n.Content[0])
+		return convertNode(n.Content[0], file)
 	case yaml.ScalarNode:
 		const quotes = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 		node.text, node.quoted = n.Value, n.Style&quotes != 0
@@ -134,7 +136,7 @@ func convertNode(n *yaml.Node) (*yamlNode, *Problem) {
 func convertItems(from *yaml.Node, to *yamlNode) *Problem {
 	to.items = make([]*yamlNode, len(from.Content))
 	for i, child := range from.Content {
-		item, flaw := convertNode(child)
+		item, flaw := convertNode(child, to.file)
 		if flaw != nil {
 			return flaw
 		}
@@ -146,14 +148,14 @@ func convertItems(from *yaml.Node, to *yamlNode) *Problem {
 func convertPairs(from *yaml.Node, to *yamlNode) *Problem {
 	to.pairs = make([]yamlPair, 0, len(from.Content)/2)
 	for i := 0; i+1 < len(from.Content); i += 2 {
-		key, flaw := convertNode(from.Content[i])
+		key, flaw := convertNode(from.Content[i], to.file)
 		if flaw != nil {
 			return flaw
 		}
 		if key.kind == list || key.kind == mapping {
 			return &Problem{Line: key.line, Column: key.column, Text: "a key is a name, not " + key.describe()}
 		}
-		value, flaw := convertNode(from.Content[i+1])
+		value, flaw := convertNode(from.Content[i+1], to.file)
 		if flaw != nil {
 			return flaw
 		}

@@ -1,6 +1,9 @@
 package scopes
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // RunTests decides on the requests of a file's tests section, with the file's
 // tokens and the file's APIs as c has them, all of which are served, and the
@@ -22,7 +25,7 @@ func RunTests(f *File, c *Catalog) Problems {
 		grant := t.grant(tokens, c)
 		if got := view.Decide(&request, &grant); got.Reason != t.Expect {
 			problems = append(problems, Problem{
-				File: f.Name, Line: t.Line, Column: t.Column,
+				File: cmp.Or(t.File, f.Name), Line: t.Line, Column: t.Column,
 				Text: t.failure(got.Reason, why(view, &request, &grant)),
 			})
 		}

@@ -60,7 +60,7 @@ func unplaced(f *File) File {
 	c.Name, c.Warnings = "", nil
 	c.Tests = slices.Clone(f.Tests)
 	for i := range c.Tests {
-		c.Tests[i].Line, c.Tests[i].Column = 0, 0
+		c.Tests[i].File, c.Tests[i].Line, c.Tests[i].Column = "", 0, 0
 	}
 	return c
 }
