@@ -137,12 +137,7 @@ func (r *reader) parse(at int, src []byte) *yamlNode {
 	if at >= maxSources {
 		return nil
 	}
-	var root *yamlNode
-	src, flaw := normalise(src)
-	if flaw == nil {
-		r.sources[at].src = src
-		root, flaw = parseYAML(src, at)
-	}
+	root, flaw := r.parseSource(at, src)
 	if flaw != nil {
 		r.add(at, *flaw)
 		return nil
@@ -159,6 +154,15 @@ func (r *reader) parse(at int, src []byte) *yamlNode {
 		return nil
 	}
 	return root
+}
+
+// parseSource turns a file into its nodes, or says what is wrong.
+func (r *reader) parseSource(at int, src []byte) (root *yamlNode, flaw *Problem) {
+	if src, flaw = normalise(src); flaw != nil {
+		return nil, flaw
+	}
+	r.sources[at].src = src
+	return parseYAML(src, at)
 }
 
 // knownFormat tells a format that this version does not read.

@@ -12,11 +12,11 @@ import (
 // The error is [Problems]: all that is wrong, without a file's name. The warnings
 // are what is legal but probably not meant.
 func ReadToken(apis []API, account, name string, src []byte, now time.Time) (t *Token, warnings []Problem, err error) {
-	r := &reader{now: now, digests: make(map[Digest]tokenPlace)}
-	r.declare(apis)
+	r := newReader([]Source{{}}, Options{Now: now, Known: apis})
+	r.digests = make(map[Digest]tokenPlace)
 	for _, named := range []struct{ what, name string }{{"an account", account}, {"a token", name}} {
 		if !validName(named.name) {
-			r.add(Problem{Text: fmt.Sprintf("%s cannot be called %s; %s", named.what, shown(named.name), nameRule)})
+			r.add(0, Problem{Text: fmt.Sprintf("%s cannot be called %s; %s", named.what, shown(named.name), nameRule)})
 		}
 	}
 	var token Token
@@ -27,17 +27,17 @@ func ReadToken(apis []API, account, name string, src []byte, now time.Time) (t *
 	if len(r.problems) > 0 {
 		return nil, nil, r.allProblems()
 	}
-	return &token, inOrder(r.warnings), nil
+	return &token, r.inOrder(r.warnings), nil
 }
 
 // CheckAccount checks an account by itself, as a scope file's is checked: its name,
 // title, ids and limit. Tokens are not looked at. The error is [Problems].
 func CheckAccount(a *Account) error {
-	r := &reader{}
+	r := newReader([]Source{{}}, Options{})
 	r.owners = map[string]accountID{a.Name: {a.Name, &yamlNode{text: a.Name}}}
 	draft := accountDraft{Account: Account{Name: a.Name}}
 	if !validName(a.Name) {
-		r.add(Problem{Text: fmt.Sprintf("an account cannot be called %s; %s", shown(a.Name), nameRule)})
+		r.add(0, Problem{Text: fmt.Sprintf("an account cannot be called %s; %s", shown(a.Name), nameRule)})
 	}
 	if a.Title != "" {
 		r.title(&yamlNode{kind: text, text: a.Title}, "a title")
@@ -50,7 +50,7 @@ func CheckAccount(a *Account) error {
 		r.readIDs(ids, &draft)
 	}
 	if a.MaxActiveTokens < 0 || a.MaxActiveTokens > maxActiveBound {
-		r.add(Problem{Text: fmt.Sprintf("max_active_tokens is a whole number from 1 to %d, or left out, found %d", maxActiveBound, a.MaxActiveTokens)})
+		r.add(0, Problem{Text: fmt.Sprintf("max_active_tokens is a whole number from 1 to %d, or left out, found %d", maxActiveBound, a.MaxActiveTokens)})
 	}
 	if len(r.problems) > 0 {
 		return r.allProblems()
@@ -60,33 +60,12 @@ func CheckAccount(a *Account) error {
 
 // parseAlone turns a document that is no scope file into its mapping, or nil.
 func (r *reader) parseAlone(src []byte) *yamlNode {
-	var root *yamlNode
-	var flaw *Problem
-	if r.src, flaw = normalise(src); flaw == nil {
-		root, flaw = parseYAML(r.src)
-	}
+	root, flaw := r.parseSource(0, src)
 	if flaw != nil {
-		r.add(*flaw)
+		r.add(0, *flaw)
 		return nil
 	}
 	return root
-}
-
-// declare makes APIs known that no file at hand declares.
-func (r *reader) declare(apis []API) {
-	r.apis, r.versions = make(map[string]*declaredAPI), make(map[string]bool)
-	for i := range apis {
-		api := &apis[i]
-		declared := &declaredAPI{API: api, operations: make(map[string]declaredOperation), sound: true}
-		for j, op := range api.Operations {
-			declared.operations[op.Name] = declaredOperation{index: j}
-			declared.methods |= op.Methods.WithHead()
-		}
-		for _, v := range api.Versions {
-			r.versions[v] = true
-		}
-		r.apis[api.Name] = declared
-	}
 }
 
 // ParseInterval reads a time span as a scope file has it: days or weeks such as

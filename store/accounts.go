@@ -22,7 +22,9 @@ func (s *Store) CreateAccount(ctx context.Context, actor Actor, wanted *scopes.A
 			return err
 		}
 		planned := Change{Kind: "account", Name: wanted.Name, Action: Create, Details: diffAccount(&scopes.Account{}, wanted)}
-		return c.putAccount(planned, wanted)
+		return c.putAccount(planned, account{
+			name: wanted.Name, title: wanted.Title, ids: wanted.IDs, limit: wanted.MaxActiveTokens,
+		})
 	})
 	if err != nil {
 		return Account{}, err

@@ -115,4 +115,4 @@ func (c *change) authorizeAll() error {
 	return nil
 }
 
-func equalAPIs(a, b scopes.API) bool { return bytes.Equal(encodeAPI(&a), encodeAPI(&b)) }
+func equalAPIs(a, b scopes.API) bool { return bytes.Equal(encodeAPI(&a, ""), encodeAPI(&b, "")) }
