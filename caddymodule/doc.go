@@ -6,11 +6,14 @@
 //
 //   - app scopegate: [App], which owns the store and watches the scope file;
 //   - http.handlers.scopegate: [Handler], which decides on every request;
+//   - http.handlers.scopegate_admin: [AdminHandler], which serves the management
+//     routes on a site, to scoped tokens;
 //   - http.reverse_proxy.upstreams.scopegate and
 //     http.reverse_proxy.transport.scopegate: [Upstreams] and [Transport], by
 //     which reverse_proxy reaches the upstream that the decided API names;
 //   - admin.api.scopegate: the management routes on Caddy's admin endpoint.
 //
 // In a Caddyfile they are the global option and the directive scopegate, the
-// directive scopegate_proxy, and on the command line "caddy scopegate".
+// directives scopegate_proxy and scopegate_admin, and on the command line
+// "caddy scopegate".
 package caddymodule

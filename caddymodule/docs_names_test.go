@@ -58,14 +58,19 @@ func TestDocsAreComplete(t *testing.T) {
 		reasons = append(reasons, scopes.Reason(r).String())
 	}
 	var options []string
-	for _, module := range []any{caddymodule.App{}, caddymodule.ScopeFile{}, caddymodule.Handler{}, caddymodule.CredentialPlace{}} {
+	for _, module := range []any{caddymodule.App{}, caddymodule.ScopeFile{}, caddymodule.Handler{}, caddymodule.AdminHandler{}, caddymodule.CredentialPlace{}} {
 		options = append(options, jsonNames(reflect.TypeOf(module))...)
+	}
+	var operations []string
+	for _, op := range scopes.ManagementAPI().Operations {
+		operations = append(operations, op.Name, op.Methods.String()+" "+op.Path)
 	}
 	for _, row := range []struct {
 		page  string
 		names []string
 	}{
 		{"decisions.md", reasons},
+		{"administration.md", operations},
 		{"scope-file.md", schemaKeys(t)},
 		{"caddyfile.md", options},
 	} {
