@@ -4,12 +4,16 @@
 //	go -C bench run . -caddy "$PWD/caddy"
 //
 // Plain Caddy and Scopegate are the same binary, and their configurations differ in the scopegate handler alone. Scopegate
-// tells the upstream who asks, in four header fields, and Caddy takes time for every field that it forwards: so the lane
-// caddy-headers is plain Caddy that sets the same fields, without having authorized anything. The
-// lanes are measured in many short rounds, each lane once per round and in an order that changes; what is reported is
-// the median of the rounds with its spread. CPU per request is the figure to judge by: the whole CPU time that the gateway's
-// processes used, over the requests that the load generator counted. It depends far less than requests per second on
-// what else the machine does, and ratios taken within one round depend on it less still.
+// tells the upstream who asks, in four header fields instead of the credential, and Caddy takes time for every field that
+// it forwards. What that comes to, the lane caddy-fields tells: it is plain Caddy too, but its clients send these fields
+// themselves, so that the upstream gets the same as from Scopegate, and nothing is authorized. In the lane caddy-headers
+// plain Caddy sets the fields, with its directive request_header.
+//
+// CPU per request is the figure to judge by: the whole CPU time that the gateway's processes used, over the requests that
+// the load generator counted. It depends far less than requests per second on what else the machine does, and ratios taken
+// within one round depend on it less still. So the lanes are measured in many short rounds, in an order that changes, and
+// the servers are started anew a few times, because processes of one program differ too. What is reported is the median of
+// the ratios, with its confidence interval. Lanes whose ratio is nowhere near 1 are in every fifth round only.
 //
 // How far the method itself is off is in the table too: plain Caddy runs twice, and the ratio of the two is what a
 // difference of nothing looks like. The lane scopegate-denied gets unknown tokens only.

@@ -1,19 +1,28 @@
 -- Sends GET requests, each with a credential drawn at random from a file, and prints what came of it as a line of JSON.
--- Besides it they have the header fields that python-requests sends, as most clients of an API send some.
+-- With a second argument they have no credential, but the fields that an upstream would get in its place.
+-- All of them have the header fields that python-requests sends, as most clients of an API send some.
 -- The requests are made up front: on the way out nothing is left to do but to draw one.
 
 local requests = {}
 
 function init(args)
 	for credential in io.lines(args[1]) do
-		requests[#requests + 1] = wrk.format("GET", wrk.path, {
+		local headers = {
 			Host = wrk.host .. ":" .. wrk.port,
-			Authorization = "Bearer " .. credential,
 			["User-Agent"] = "python-requests/2.32.3",
 			["Accept"] = "*/*",
 			["Accept-Encoding"] = "gzip, deflate",
 			["Connection"] = "keep-alive",
-		})
+		}
+		if args[2] then
+			headers["X-Scopegate-Token"] = "tok_" .. credential:sub(5, 26)
+			headers["X-Scopegate-Account"] = string.format("account-%06d", #requests / 20)
+			headers["X-Scopegate-Api"] = "petstore"
+			headers["X-Scopegate-Version"] = "v1"
+		else
+			headers["Authorization"] = "Bearer " .. credential
+		end
+		requests[#requests + 1] = wrk.format("GET", wrk.path, headers)
 	end
 	math.randomseed(os.time())
 end

@@ -20,9 +20,10 @@ type options struct {
 	lanes    []string      // in the order of the report
 	tokens   int           // tokens in the scope file and in the maps
 	sent     int           // of these, how many are sent, each request with one at random
-	rounds   int           // measurements of each lane
+	rounds   int           // in all starts together
+	starts   int           // how often the servers are started anew
 	duration time.Duration // of one measurement, in whole seconds
-	warmup   time.Duration // of each lane before the first round, in whole seconds
+	warmup   time.Duration // of each lane after each start, in whole seconds
 	conns    int           // connections of the load generator
 	size     int           // bytes of the upstream's body
 	pin      bool          // one CPU for the gateway, the rest for load and upstream
@@ -56,9 +57,10 @@ func parseOptions(args []string) (options, error) {
 	flags.StringVar(&o.caddy, "caddy", "../caddy", "Caddy with the Scopegate modules")
 	flags.IntVar(&o.tokens, "tokens", 10_000, fmt.Sprintf("tokens that the gateways know, up to %d", maxTokens))
 	flags.IntVar(&o.sent, "sent", 10_000, "tokens that requests draw from at random, at most the ones there are")
-	flags.IntVar(&o.rounds, "rounds", 20, "rounds")
+	flags.IntVar(&o.rounds, "rounds", 50, "rounds, in all starts together")
+	flags.IntVar(&o.starts, "starts", 5, "how often the servers are started anew, at most once a round")
 	flags.DurationVar(&o.duration, "duration", time.Second, "duration of one measurement, in whole seconds")
-	flags.DurationVar(&o.warmup, "warmup", 2*time.Second, "load on each lane before the first round, in whole seconds")
+	flags.DurationVar(&o.warmup, "warmup", time.Second, "load on each lane after each start, in whole seconds")
 	flags.IntVar(&o.conns, "conns", 64, "connections")
 	flags.IntVar(&o.size, "size", 1024, "bytes of the upstream's body, up to 1 MiB")
 	flags.BoolVar(&o.pin, "pin", runtime.NumCPU() > 1, "give the gateway one CPU, load generator and upstream the others")
@@ -68,6 +70,7 @@ func parseOptions(args []string) (options, error) {
 	}
 	o.lanes = strings.Split(*lanes, ",")
 	o.sent = min(o.sent, o.tokens)
+	o.starts = min(o.starts, o.rounds)
 	if err := o.check(); err != nil {
 		fmt.Fprintln(flags.Output(), "bench:", err)
 		return o, err
@@ -77,8 +80,8 @@ func parseOptions(args []string) (options, error) {
 
 func (o *options) check() error {
 	switch {
-	case o.tokens < 1 || o.sent < 1 || o.rounds < 1 || o.conns < 1:
-		return fmt.Errorf("-tokens, -sent, -rounds and -conns are at least 1")
+	case o.tokens < 1 || o.sent < 1 || o.rounds < 1 || o.starts < 1 || o.conns < 1:
+		return fmt.Errorf("-tokens, -sent, -rounds, -starts and -conns are at least 1")
 	case o.tokens > maxTokens:
 		return fmt.Errorf("-tokens is %d, want at most %d: a larger scope file is refused", o.tokens, maxTokens)
 	case o.size < 0 || o.size > 1<<20:
@@ -112,8 +115,8 @@ func run(ctx context.Context, o options) (err error) {
 		}
 	}()
 	t := &track{options: o, dir: dir}
-	defer t.close()
-	if err := t.open(ctx); err != nil {
+	defer t.stop()
+	if err := t.open(); err != nil {
 		return err
 	}
 	if err := t.measure(ctx); err != nil {

@@ -83,11 +83,40 @@ func TestSpread(t *testing.T) {
 }
 
 func TestRatiosAreTakenWithinARound(t *testing.T) {
-	reference := &lane{samples: []sample{{cpu: 10}, {cpu: 20}}}
-	other := &lane{samples: []sample{{cpu: 11}, {cpu: 30}}}
+	reference := &lane{samples: []sample{{round: 0, cpu: 10}, {round: 1, cpu: 50}, {round: 2, cpu: 20}}}
+	other := &lane{samples: []sample{{round: 0, cpu: 11}, {round: 2, cpu: 30}}} // was not in round 1
 	got := other.ratios(reference, func(s sample) float64 { return s.cpu })
 	if want := []float64{1.1, 1.5}; !slices.Equal(got, want) {
 		t.Errorf("ratios = %v, want %v", got, want)
+	}
+}
+
+func TestFiguresAreGroupedByStart(t *testing.T) {
+	l := &lane{samples: []sample{{start: 0}, {start: 0}, {start: 2}}}
+	got := l.byStart([]float64{1, 2, 3})
+	if want := [][]float64{{1, 2}, {3}}; !slices.EqualFunc(got, want, slices.Equal) {
+		t.Errorf("byStart = %v, want %v", got, want)
+	}
+}
+
+func TestConfidence(t *testing.T) {
+	for _, test := range []struct {
+		name         string
+		groups       [][]float64
+		lower, upper float64
+	}{
+		{"one value", [][]float64{{7}}, 7, 7},
+		{"all the same", [][]float64{{7, 7}, {7}}, 7, 7},
+		// What starts differ by is not made good by more values in each.
+		{"starts that differ", [][]float64{slices.Repeat([]float64{1}, 50), slices.Repeat([]float64{3}, 50)}, 1, 3},
+	} {
+		if lower, upper := confidence(test.groups); lower != test.lower || upper != test.upper {
+			t.Errorf("%s: confidence = %v to %v, want %v to %v", test.name, lower, upper, test.lower, test.upper)
+		}
+	}
+	many := [][]float64{{1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}, {1, 2, 3, 4, 5}}
+	if lower, upper := confidence(many); lower < 1.5 || lower > 3 || upper < 3 || upper > 4.5 {
+		t.Errorf("confidence = %v to %v, want it around 3 and narrower than the values", lower, upper)
 	}
 }
 
@@ -96,8 +125,10 @@ func TestNoLaneAlwaysFollowsTheSame(t *testing.T) {
 	before := map[string]map[string]bool{} // of each lane, those that it followed
 	for round := range 2 * len(lanes) {
 		order := inRound(lanes, round)
-		if len(order) != len(lanes) {
-			t.Fatalf("round %d has %d lanes, want %d", round, len(order), len(lanes))
+		for _, l := range lanes {
+			if want := !l.seldom || round%seldomEvery == 0; slices.Contains(order, l) != want {
+				t.Fatalf("lane %s in round %d: want %v", l.name, round, want)
+			}
 		}
 		for i, l := range order[1:] {
 			if before[l.name] == nil {

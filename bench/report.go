@@ -26,8 +26,9 @@ func (t *track) reportConditions(ctx context.Context, w io.Writer) {
 	if t.pin {
 		fmt.Fprintf(w, "; gateway on CPU %s, load generator and upstream on %s", t.gatewayCPUs, t.loadCPUs)
 	}
-	fmt.Fprintf(w, "\n%d tokens, %d of them sent at random; %d connections; body of %d bytes; %d rounds of %s a lane\n\n",
-		t.tokens, t.sent, t.conns, t.size, t.rounds, t.duration)
+	fmt.Fprintf(w, "\n%d tokens, %d of them sent at random; %d connections; body of %d bytes\n%d rounds of %s a lane, "+
+		"those that are not near plain Caddy in every %dth; servers started anew %d times\n\n",
+		t.tokens, t.sent, t.conns, t.size, t.rounds, t.duration, seldomEvery, t.starts)
 }
 
 // reportTable prints a line for each lane. Ratios are to the reference in the same round.
@@ -47,24 +48,32 @@ func reportTable(w io.Writer, lanes []*lane) error {
 
 // reportConclusions says in words what the table says of Scopegate, for the lanes that were measured.
 func reportConclusions(w io.Writer, lanes []*lane) {
-	fmt.Fprintln(w, "\nCPU per request, by the ratios within each round; medians, with the quartiles of the rounds:")
+	fmt.Fprintln(w, "\nCPU per request, by the ratios within each round; medians, with their 95 % confidence intervals:")
 	percent := func(ratio float64) float64 { return (ratio - 1) * 100 }
 	for _, c := range []struct{ what, lane, against, meaning string }{
 		{"plain Caddy again", controlLane, referenceLane, "what a difference of nothing looks like"},
-		{"four header fields add", headersLane, referenceLane, "plain Caddy that sets the ones that Scopegate sets"},
-		{"authorization adds", allowedLane, headersLane, "Scopegate, against plain Caddy with the same header fields"},
+		{"the fields add", fieldsLane, referenceLane, "plain Caddy that forwards the four fields, and no credential"},
+		{"authorization adds", allowedLane, fieldsLane, "Scopegate, against plain Caddy that sends upstream the same"},
 		{"both together add", allowedLane, referenceLane, "Scopegate, against plain Caddy"},
+		{"request_header adds", headersLane, referenceLane, "plain Caddy that sets the four fields, with its own directive"},
 	} {
 		if l, against := find(lanes, c.lane), find(lanes, c.against); l != nil && against != nil {
-			r := spreadOf(l.ratios(against, cpuOf))
-			fmt.Fprintf(w, "  %-24s%+.1f %% (%+.1f to %+.1f): %s\n", c.what, percent(r.median), percent(r.lower), percent(r.upper), c.meaning)
+			median, lower, upper := medianRatio(l, against)
+			fmt.Fprintf(w, "  %-24s%+.1f %% (%+.1f to %+.1f): %s\n", c.what, percent(median), percent(lower), percent(upper), c.meaning)
 		}
 	}
 	if l := find(lanes, deniedLane); l != nil {
-		r := spreadOf(l.ratios(find(lanes, referenceLane), cpuOf))
+		median, lower, upper := medianRatio(l, find(lanes, referenceLane))
 		fmt.Fprintf(w, "  a denial costs          %.2f (%.2f to %.2f) of what plain Caddy spends on an allowed request\n",
-			r.median, r.lower, r.upper)
+			median, lower, upper)
 	}
+}
+
+// medianRatio compares two lanes by CPU per request, with the confidence interval.
+func medianRatio(l, against *lane) (median, lower, upper float64) {
+	ratios := l.ratios(against, cpuOf)
+	lower, upper = confidence(l.byStart(ratios))
+	return spreadOf(ratios).median, lower, upper
 }
 
 // find returns the named lane, or nil if it was not measured.

@@ -71,7 +71,7 @@ func (s *server) alive() error {
 	}
 }
 
-// stop ends the process group and waits for the process.
+// stop ends the process group and waits for the process, if it runs.
 func (s *server) stop() {
 	if s.process == nil {
 		return
@@ -83,6 +83,7 @@ func (s *server) stop() {
 		s.signal(syscall.SIGKILL)
 		<-s.ended
 	}
+	s.process = nil
 }
 
 func (s *server) signal(signal syscall.Signal) {

@@ -1,6 +1,9 @@
 package main
 
-import "slices"
+import (
+	"math/rand/v2"
+	"slices"
+)
 
 // spread sums up the values of all rounds.
 type spread struct {
@@ -28,4 +31,26 @@ func quantile(sorted []float64, q float64) float64 {
 	}
 	part := position - float64(below)
 	return sorted[below]*(1-part) + sorted[below+1]*part
+}
+
+// confidence returns the 95 % confidence interval of the median of all values, by bootstrap: groups are drawn, and values
+// within each. Values of a group share what is particular to it, such as how a process's memory happens to lie in the
+// caches, so that their number alone would promise too much. The same values give the same interval.
+func confidence(groups [][]float64) (lower, upper float64) {
+	const draws = 4000
+	source := rand.New(rand.NewPCG(1, 2))
+	medians := make([]float64, draws)
+	var drawn []float64
+	for i := range medians {
+		drawn = drawn[:0]
+		for range groups {
+			group := groups[source.IntN(len(groups))]
+			for range group {
+				drawn = append(drawn, group[source.IntN(len(group))])
+			}
+		}
+		medians[i] = spreadOf(drawn).median
+	}
+	slices.Sort(medians)
+	return quantile(medians, 0.025), quantile(medians, 0.975)
 }

@@ -29,8 +29,8 @@ type track struct {
 	lanes       []*lane
 }
 
-// open writes the estate and starts every server that a lane needs. The caller closes the track, whatever open returns.
-func (t *track) open(ctx context.Context) error {
+// open writes the estate and configures every server that a lane needs.
+func (t *track) open() error {
 	var err error
 	if t.lanes, err = chooseLanes(t.options.lanes); err != nil {
 		return err
@@ -45,10 +45,7 @@ func (t *track) open(ctx context.Context) error {
 	if err := os.Mkdir(filepath.Join(t.dir, "tmp"), 0o750); err != nil {
 		return err
 	}
-	if err := t.configure(); err != nil {
-		return err
-	}
-	return t.start(ctx)
+	return t.configure()
 }
 
 // shareCPUs gives the gateways the last CPU, so that all have the same, and the rest to what loads them.
@@ -179,21 +176,40 @@ func (t *track) probe(ctx context.Context, s *server, credential string) (int, e
 	return response.StatusCode, err
 }
 
-// measure warms every lane up, then runs the rounds.
+// measure runs the rounds, in as many starts of the servers: processes of the same program differ by a percent or two
+// for as long as they live. The caller stops the servers, should it return an error.
 func (t *track) measure(ctx context.Context) error {
-	takes := time.Duration(len(t.lanes)) * (t.warmup + time.Duration(t.rounds)*t.duration)
+	takes := time.Duration(t.starts*len(t.lanes)) * t.warmup
+	for round := range t.rounds {
+		takes += time.Duration(len(inRound(t.lanes, round))) * t.duration
+	}
 	fmt.Fprintf(os.Stderr, "measuring %d lanes in %d rounds, %s\n", len(t.lanes), t.rounds, takes)
+	for start := range t.starts {
+		if err := t.start(ctx); err != nil {
+			return err
+		}
+		if err := t.measureStart(ctx, start); err != nil {
+			return err
+		}
+		t.stop()
+	}
+	return nil
+}
+
+// measureStart warms every lane up, then runs the rounds of one start.
+func (t *track) measureStart(ctx context.Context, start int) error {
 	for _, l := range t.lanes {
 		if _, err := t.once(ctx, l, t.warmup); err != nil {
 			return err
 		}
 	}
-	for round := range t.rounds {
+	for round := t.rounds * start / t.starts; round < t.rounds*(start+1)/t.starts; round++ {
 		for _, l := range inRound(t.lanes, round) {
 			s, err := t.once(ctx, l, t.duration)
 			if err != nil {
 				return err
 			}
+			s.start, s.round = start, round
 			l.samples = append(l.samples, s)
 		}
 	}
@@ -212,7 +228,7 @@ func (t *track) once(ctx context.Context, l *lane, duration time.Duration) (samp
 		return sample{}, err
 	}
 	r, err := load{
-		url: "http://" + s.address + requestPath, tokens: filepath.Join(t.dir, tokens),
+		url: "http://" + s.address + requestPath, tokens: filepath.Join(t.dir, tokens), told: l.told,
 		conns: t.conns, duration: duration, cpus: t.loadCPUs,
 	}.run(ctx, t.script)
 	if err != nil {
@@ -228,8 +244,8 @@ func (t *track) once(ctx context.Context, l *lane, duration time.Duration) (samp
 	return r.sample(after - before), nil
 }
 
-// close ends what open started.
-func (t *track) close() {
+// stop ends what start started.
+func (t *track) stop() {
 	for _, s := range t.servers {
 		s.stop()
 	}

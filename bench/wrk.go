@@ -23,6 +23,7 @@ var wrkScript []byte
 type load struct {
 	url      string
 	tokens   string // a file of credentials, one a line
+	told     bool   // not to send them, but what an upstream is told of them
 	conns    int
 	duration time.Duration
 	cpus     string // a CPU list for taskset; empty: any
@@ -51,6 +52,9 @@ func writeWrkScript(dir string) (string, error) {
 func (l load) run(ctx context.Context, script string) (result, error) {
 	command := pinned(l.cpus, "wrk", "-t1", "-c"+strconv.Itoa(l.conns), "-d"+strconv.Itoa(int(l.duration.Seconds()))+"s",
 		"--timeout", "10s", "-s", script, l.url, "--", l.tokens)
+	if l.told {
+		command = append(command, "told")
+	}
 	out, err := exec.CommandContext(ctx, command[0], command[1:]...).CombinedOutput()
 	if err != nil {
 		return result{}, fmt.Errorf("wrk: %w\n%s", err, out)
