@@ -48,6 +48,14 @@ var rules = []rule{
 		why: "whoever reads what is allowed reads the standard library, a YAML parser and this package",
 	},
 	{
+		applies: not(is("scopes/openapi")), forbids: isBelow("github.com/pb33f"),
+		why: "only scopes/openapi knows the library that parses OpenAPI documents, so that it can be exchanged there",
+	},
+	{
+		applies: is("scopes/openapi"), forbids: is("net", "net/http", "os", "os/exec", "io/fs", "io/ioutil", "path/filepath", "syscall"),
+		why: "a document's references lead nowhere: what opens no file and no connection cannot be made to by a document",
+	},
+	{
 		applies: is("store"), forbids: thirdPartyBut("go.etcd.io/bbolt", "golang.org/x", module+"/scopes"),
 		why: "store remembers; who asks, and how requests come in, is not its business",
 	},
@@ -157,7 +165,12 @@ func TestImportRulesBite(t *testing.T) {
 		{"/proxy", "go.etcd.io/bbolt", false},
 		{"/proxy", caddy, false},
 		{"/proxy", "net/http", true},
+		{"/scopes", "github.com/pb33f/libopenapi/datamodel", false},
 		{"/scopes/openapi", caddy, false},
+		{"/scopes/openapi", "os", false},
+		{"/scopes/openapi", "net/http", false},
+		{"/scopes/openapi", "github.com/pb33f/libopenapi/datamodel", true},
+		{"/caddymodule", "github.com/pb33f/libopenapi", false},
 		{"/usage", module + "/caddymodule", false},
 		{"/caddymodule", caddy, true},
 		{"/caddymodule", module + "/store", true},
