@@ -34,8 +34,8 @@ type change struct {
 	before      map[string]account // the same, as they were
 	tokens      map[string]*tokenChange
 	digests     map[scopes.Digest]string // of the credentials that tokens get: the tokens' ids
-	revocations []logLine                // for the log, before the commit
-	activations []logLine                // for the log, after it
+	revocations []logLine                // for the log, as is what follows
+	activations []logLine
 	entries     []Entry
 	wrote       bool // something that is not worth a revision
 	repaired    int  // damaged records that were replaced
@@ -71,8 +71,9 @@ func (s *Store) writable() error {
 }
 
 // commit makes a change, in this order: the transaction is filled, the next
-// snapshot is built from it, revocations go into the log, the transaction is
-// committed, the snapshot is published.
+// snapshot is built from it, the transaction is committed, the log is written, the
+// snapshot is published. The log follows the commit, so that a process that dies
+// in between leaves the change as a whole, or nothing of it.
 func (s *Store) commit(actor Actor, fn func(*change) error) error {
 	var c *change
 	var next *Snapshot
@@ -102,8 +103,7 @@ func (s *Store) commit(actor Actor, fn func(*change) error) error {
 		s.pending.Store(nil) // nothing of it was news
 		return nil
 	case err == nil:
-		s.publish(c, next)
-		return nil
+		return s.publish(c, next)
 	case next == nil: // nothing was committed
 		return err
 	}
@@ -175,15 +175,30 @@ func (c *change) replaceDamaged(r *revocation) error {
 	return nil
 }
 
-// publish makes what was committed visible.
-func (s *Store) publish(c *change, next *Snapshot) {
+// publish writes down in the log what was committed, and makes it visible. The
+// store has it, and the log is made anew from the store at the next start, should
+// that be needed: without the log a revocation holds, but not against an older copy
+// of the store, so it is not acknowledged.
+func (s *Store) publish(c *change, next *Snapshot) error {
+	err := s.journal.append(c.logLines(), len(c.revocations) > 0)
 	s.revision = c.revision
 	s.snapshot.Store(next)
 	s.pending.Store(nil)
-	c.activations = append(c.activations, logLine{act: actCommit, revision: c.revision})
-	if err := s.journal.append(c.activations, false); err != nil {
+	switch {
+	case err == nil:
+		return nil
+	case len(c.revocations) == 0:
 		s.log.Warn("the revocations log cannot be written; revocations need it", "error", err)
+		return nil
 	}
+	broken := fmt.Errorf("%w: the last change is in the store, and the revocations log could not be written: %w", ErrReopen, err)
+	s.broken.Store(&broken)
+	return broken
+}
+
+// logLines returns what the revocations log is to have of the change.
+func (c *change) logLines() []logLine {
+	return slices.Concat(c.revocations, c.activations, []logLine{{act: actCommit, revision: c.revision}})
 }
 
 // commitFailed settles what a failed commit left behind. Either the file has the
@@ -201,19 +216,22 @@ func (s *Store) commitFailed(c *change, next *Snapshot, cause error) error {
 	case written:
 		broken := fmt.Errorf("%w: it is not certain that the last change is on the disk: %w", ErrReopen, cause)
 		s.broken.Store(&broken)
-		s.publish(c, next)
-		return broken
+		return errors.Join(broken, s.publish(c, next))
 	}
-	s.revision = c.revision // the log may have it
 	if c.revokes {
 		return s.hold(c, cause)
 	}
 	return fmt.Errorf("%w, and nothing was changed: %w", ErrWrite, cause)
 }
 
-// hold keeps up a revocation that is in the log and could not be written to the
-// file, such as on a full disk: it is in force, and so it will be after a restart.
+// hold keeps up a revocation that could not be written to the file, such as on a
+// full disk. It goes into the log, which has room for it: it is in force, and so it
+// will be after a restart.
 func (s *Store) hold(c *change, cause error) error {
+	s.revision = c.revision // the log may have it
+	if err := s.journal.append(c.revocations, true); err != nil {
+		return fmt.Errorf("%w, and nothing was changed: %w", ErrWrite, errors.Join(cause, err))
+	}
 	pending := foldRevocations(c.revocations, 0)
 	if before := s.pending.Load(); before != nil {
 		for id, r := range *before {

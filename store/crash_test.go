@@ -29,6 +29,8 @@ var children = map[string]func(path string) error{
 	"write":     writeUntilKilled,
 	"fill disk": fillDisk,
 	"truncate":  useTruncated,
+	"apply":     applyUntilKilled,
+	"rotate":    rotateUntilKilled,
 }
 
 // runChild runs a child, and reports whether this process is one.
@@ -94,10 +96,7 @@ func writeUntilKilled(path string) error {
 // there by half, and the store opens. SCOPEGATE_SOAK=1 makes 100 rounds of it.
 func TestKilledWhileWriting(t *testing.T) {
 	t.Parallel()
-	rounds := 5
-	if os.Getenv("SCOPEGATE_SOAK") != "" {
-		rounds = 100
-	}
+	rounds := crashRounds(5)
 	path := newPath(t)
 	known := make(map[string]string) // token to state
 	var revision uint64

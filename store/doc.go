@@ -5,8 +5,8 @@
 //	        Plan/Apply, Issue, Activate, Deactivate, Delete
 //	                            │ one at a time
 //	                            ▼
-//	change ──► revocations log ──► bbolt transaction ──► next Snapshot
-//	           (fsync)             (fsync)               (one atomic swap)
+//	change ──► bbolt transaction ──► revocations log ──► next Snapshot
+//	           (fsync)               (fsync)             (one atomic swap)
 //	                                                          │
 //	                     Snapshot().Grant(digest) ◄───────────┘ any number of readers
 //
@@ -28,7 +28,8 @@
 // # Revocations
 //
 // A revocation is also written to the revocations log, a small file beside the
-// store, before it is committed. At the next open the log tells whether the
+// store, before it is acknowledged. On a full disk it is in the log alone, and
+// holds all the same. At the next open the log tells whether the
 // store went back in time, because a page was damaged or an older copy was
 // restored, and is replayed over it: whatever an old file says, a deleted or
 // deactivated token does not come back.

@@ -9,7 +9,8 @@ import (
 )
 
 // prepare writes what the change has collected, builds what is to be published,
-// and writes revocations onto the disk. After it only the commit is left.
+// and makes room in the revocations log. After it only the commit is left, and the
+// log's lines, which then cannot fail for want of room.
 func (c *change) prepare() (*Snapshot, error) {
 	if len(c.entries) == 0 { // not worth a revision
 		c.revision = c.store.revision
@@ -30,10 +31,7 @@ func (c *change) prepare() (*Snapshot, error) {
 		return nil, err
 	}
 	next.revision = c.revision
-	if len(c.revocations) == 0 {
-		return next, nil
-	}
-	if err := c.store.journal.append(c.revocations, true); err != nil {
+	if err := c.store.journal.makeRoom(c.logLines()); err != nil && len(c.revocations) > 0 {
 		return nil, fmt.Errorf("%w, and nothing was changed: the revocations log: %w", ErrWrite, err)
 	}
 	return next, nil

@@ -66,7 +66,7 @@ func (s *Store) compare(state state, log *logContents, whole bool) (lost string)
 			"what was revoked since stays so, other changes since are lost: apply the scope file again",
 			"revision", state.revision, "lost up to", log.committed(), "damaged page", !whole)
 	case lost != "":
-		s.log.Info("finishing a revocation that was interrupted", "revision", log.last)
+		s.log.Info("writing into the store what was revoked when it could not be written", "revision", log.last)
 	case !whole:
 		s.log.Warn("one of the two meta pages of the store is damaged; nothing was lost, and the next change writes it anew")
 	}
@@ -93,7 +93,7 @@ func (c *logContents) needsRewrite(state state) bool {
 		return false
 	case c.damaged > 0:
 		return true
-	case state.revision > c.last+1: // more than the line of a commit that a crash cut off
+	case c.committed() < state.revision: // the process died between the commit and the log
 		return true
 	}
 	const few = 1024

@@ -171,9 +171,9 @@ func TestGoingOnWithoutALog(t *testing.T) {
 	}
 }
 
-// A revocation that is in the log and was not committed, because the process died
-// in between, is committed at the next start.
-func TestAnInterruptedRevocationIsFinished(t *testing.T) {
+// A revocation that is in the log alone, because the store could not be written, is
+// committed at the next start.
+func TestARevocationWithoutTheStoreIsFinished(t *testing.T) {
 	t.Parallel()
 	path := newPath(t)
 	s, err := Open(path, testOptions())

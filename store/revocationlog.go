@@ -238,12 +238,22 @@ func (l *revocationLog) reserve() error {
 	return l.file.Sync()
 }
 
+// makeRoom makes the file long enough for lines to be appended.
+func (l *revocationLog) makeRoom(lines []logLine) error {
+	end := l.end + int64(len(encodeLines(lines)))
+	if end <= l.size {
+		return nil
+	}
+	if _, err := l.file.WriteAt(make([]byte, end-l.size), l.size); err != nil {
+		return err
+	}
+	l.size = end
+	return l.file.Sync()
+}
+
 // append writes lines behind the others, and if sync is set onto the disk.
 func (l *revocationLog) append(lines []logLine, sync bool) error {
-	var b []byte
-	for i := range lines {
-		b = append(b, sumLine(lines[i].String())...)
-	}
+	b := encodeLines(lines)
 	if _, err := l.file.WriteAt(b, l.end); err != nil {
 		return err
 	}
@@ -258,15 +268,21 @@ func (l *revocationLog) append(lines []logLine, sync bool) error {
 	return nil
 }
 
+// encodeLines returns lines as they stand in the file.
+func encodeLines(lines []logLine) []byte {
+	var b []byte
+	for i := range lines {
+		b = append(b, sumLine(lines[i].String())...)
+	}
+	return b
+}
+
 func (l *revocationLog) close() error { return l.file.Close() }
 
 // writeLog writes a log as a whole, which name then puts at the path: nameNew where
 // there is to be none yet, or replaceFile.
 func writeLog(path, storeID string, lines []logLine, name func(temporary, path string) error) error {
-	b := []byte(sumLine(logTitle + " " + logFormat + " " + storeID))
-	for i := range lines {
-		b = append(b, sumLine(lines[i].String())...)
-	}
+	b := append([]byte(sumLine(logTitle+" "+logFormat+" "+storeID)), encodeLines(lines)...)
 	file, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*") // mode 0600
 	if err != nil {
 		return err
