@@ -48,7 +48,55 @@ func replaced(name, by, old, now, lacks string) give {
 	return give{name, by, "POST", "/scopegate/apply?allow_widen=true", yamlType, file, lacks}
 }
 
-func gives() []give {
+// gives are the attempts through scope files, and then those one by one.
+func gives() []give { return append(givesByFile(), givesByHand()...) }
+
+// givesByHand go through the routes for one token or account.
+func givesByHand() []give {
+	const (
+		about    = `"description":"d","contact":{"email":"a@b.example"},`
+		readV1   = `"scopes":[{"api":"orders","version":"v1","methods":["GET"]}]`
+		deleteV1 = `"scopes":[{"api":"orders","version":"v1","methods":["GET","DELETE"]}]`
+	)
+	sends := func(name, by, method, target, body, lacks string) give {
+		return give{name, by, method, target, jsonType, body, lacks}
+	}
+	creates := func(name, by, ref, keys, lacks string) give {
+		return sends(name, by, "POST", "/scopegate/tokens", `{"token":"`+ref+`",`+about+keys+`}`, lacks)
+	}
+	changes := func(name, by, ref, keys, lacks string) give {
+		return sends(name, by, "PATCH", "/scopegate/tokens/"+ref+"?allow_widen=true", "{"+keys+"}", lacks)
+	}
+	return []give{
+		creates("create by hand", "admin", "acme/by-hand", deleteV1, "has no orders:v1:DELETE"),
+		creates("create by hand, and issue", "admin", "acme/by-hand", deleteV1+`,"issue":true`, "has no orders:v1:DELETE"),
+		creates("create by hand, with a known credential", "admin", "acme/by-hand", deleteV1+`,"credential":"`+digestOf("known-to-the-attacker")+`"`, "has no orders:v1:DELETE"),
+		creates("create a legacy token by hand", "admin", "acme/by-hand", `"access":"read_write"`, "has no access: read_write"),
+		creates("create an administrator by hand", "brief", "ops/other", `"expires":"2098-01-01","sources":["127.0.0.1"],"scopes":[{"api":"partners","methods":["GET"]}]`, "has no partners::GET"),
+		creates("create in an account that comes to be", "admin", "initrode/first", deleteV1, "has no orders:v1:DELETE"),
+		creates("create by hand what it has, and issue", "admin", "acme/by-hand", readV1+`,"issue":true`, ""),
+		changes("widen by hand", "admin", "acme/less", deleteV1, "has no orders:v1:DELETE"),
+		changes("widen itself by hand", "deputy", "ops/deputy", `"scopes":[{"api":"scopegate","methods":["*"]}]`, "has no scopegate::*"),
+		changes("extend its own expiry by hand", "brief", "ops/brief", `"expires":null`, "expires at 2099-01-01"),
+		changes("remove its own sources by hand", "brief", "ops/brief", `"sources":null`, "may be used from 127.0.0.0/8"),
+		changes("extend the expiry of a more powerful token", "brief", "acme/rotated", `"expires":"2098-01-01","sources":["127.0.0.1"]`, ""),
+		changes("and then for longer", "brief", "acme/rotated", `"expires":"2098-01-02"`, "has no orders:v1:DELETE"),
+		changes("make a token legacy by hand", "admin", "acme/less", `"scopes":null,"access":"read_only"`, "has no access: read_only"),
+		changes("make a legacy token wider by hand", "admin", "acme/old", `"access":"read_write"`, "has no access: read_write"),
+		changes("describe a more powerful token", "admin", "acme/rotated", `"description":"other"`, ""),
+		sends("rotate a more powerful token", "admin", "POST", "/scopegate/tokens/acme/rotated/rotate", "{}", "has no orders:v1:DELETE"),
+		sends("rotate it with an overlap", "admin", "POST", "/scopegate/tokens/acme/rotated/rotate", `{"overlap":"7d"}`, "has no orders:v1:DELETE"),
+		sends("rotate itself", "own", "POST", "/scopegate/tokens/ops/own/rotate", "{}", ""),
+		sends("import by hand", "admin", "POST", "/scopegate/tokens/acme/more/import", `{"digest":"`+digestOf("known-to-the-attacker")+`"}`, "has no orders:v1:DELETE"),
+		sends("create an account with ids", "admin", "POST", "/scopegate/accounts", `{"name":"initech","ids":["IRab12cd34"]}`, "ids of account initech"),
+		sends("create an account", "admin", "POST", "/scopegate/accounts", `{"name":"initech"}`, ""),
+		{"delete an account", "admin", "DELETE", "/scopegate/accounts/initech", "", "", ""},
+		{"delete a more powerful token", "admin", "DELETE", "/scopegate/tokens/acme/again", "", "", ""},
+		creates("and create it again", "admin", "acme/again", deleteV1, "has no orders:v1:DELETE"),
+	}
+}
+
+func givesByFile() []give {
 	const (
 		contact = "description: d, contact: {email: a@b.example}, "
 		read    = `scopes: [{api: orders, version: "v1", methods: [GET]}]`
@@ -111,6 +159,7 @@ func testAdminLateBodies(t *testing.T, g *gateway) {
 		{"deactivated", "slow2", func() { g.admit(t, "POST", tokens+"slow2/deactivate", "", "") }, "HTTP/1.1 403 ", "no longer in force"},
 		{"deleted", "slow3", func() { g.admit(t, "DELETE", tokens+"slow3", "", "") }, "HTTP/1.1 403 ", "no longer in force"},
 		{"without the operation", "slow4", func() { g.admit(t, "POST", "/scopegate/apply", yamlType, narrowed) }, "HTTP/1.1 403 ", "no longer allowed"},
+		{"rotated", "slow5", func() { g.admit(t, "POST", tokens+"slow5/rotate", "", "") }, "HTTP/1.1 403 ", "no longer allowed"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			conn := dialGateway(t, g.addr)

@@ -78,12 +78,12 @@ accounts:
 		token("deputy", `scopes: [{api: orders, version: "v1", methods: [GET]}, {api: scopegate, methods: ["*"], operations: [apply, tokens/update, tokens/issue, tokens/rotate]}]`) +
 		token("brief", `expires: 2099-01-01, sources: [127.0.0.0/8], scopes: [{api: orders, version: "v1", methods: [GET]}, `+manages+`]`) +
 		token("slow1", `scopes: [`+manages+`]`) + token("slow2", `scopes: [`+manages+`]`) + token("slow3", `scopes: [`+manages+`]`) +
-		token("slow4", `scopes: [`+manages+`]`) +
+		token("slow4", `scopes: [`+manages+`]`) + token("slow5", `scopes: [`+manages+`]`) + token("own", `scopes: [`+manages+`]`) +
 		token("legacy", `access: read_write`) +
 		`  acme:
     max_active_tokens: 100
     tokens:
-` + token("client", read) + bare("less", read) + bare("spare", read) + bare("more", more) + bare("fresh", more) + bare("off", "state: inactive, "+more) +
+` + token("client", read) + bare("less", read) + bare("spare", read) + bare("again", more) + bare("more", more) + bare("fresh", more) + bare("off", "state: inactive, "+more) +
 		token("rotated", more) + token("ours", read) + bare("switched", read) + token("victim", read) + bare("gone", read) + bare("old", "access: read_only")
 }
 

@@ -98,13 +98,17 @@ func (c *change) authorizeAll() error {
 	if c.authority == nil {
 		return nil
 	}
-	if c.recompile {
+	errAPIs := fmt.Errorf("%w: APIs are not changed with a token; apply the file with caddy scopegate apply on the server", ErrAuthority)
+	if slices.ContainsFunc(c.entries, func(e Entry) bool { return e.Kind == "api" }) {
+		return errAPIs
+	}
+	if c.recompile { // for whatever reason
 		apis, err := c.apis()
 		if err != nil {
 			return err
 		}
 		if !slices.EqualFunc(apis, c.authority.Catalog.APIs(), equalAPIs) {
-			return fmt.Errorf("%w: APIs are not changed with a token; apply the file with caddy scopegate apply on the server", ErrAuthority)
+			return errAPIs
 		}
 	}
 	for _, name := range sortedKeys(c.accounts) {

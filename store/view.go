@@ -67,7 +67,7 @@ type Filter struct {
 	OnlyDeleted bool
 	// Active and Inactive select by state; neither selects both.
 	Active, Inactive bool
-	API              string    // that a scope names; a legacy token has every API. "" for any
+	API              string    // that a scope names; a legacy token has every API but the built-in one. "" for any
 	Contact          string    // the contact's address, or a part of it in any case; "" for any
 	Access           string    // "scoped", "legacy", "read_only" or "read_write"; "" for any
 	ExpiresBefore    time.Time // that expire before it, or have expired; zero for any
@@ -84,7 +84,7 @@ func (f *Filter) selects(r *record) bool {
 		!f.ExpiresBefore.IsZero() && (t.Expires.IsZero() || !t.Expires.Before(f.ExpiresBefore)):
 		return false
 	}
-	if f.API != "" && !t.Legacy() && !slices.ContainsFunc(t.Scopes, func(s scopes.Scope) bool { return s.API == f.API }) {
+	if f.API != "" && (!t.Legacy() || f.API == scopes.Management) && !slices.ContainsFunc(t.Scopes, func(s scopes.Scope) bool { return s.API == f.API }) {
 		return false
 	}
 	switch f.Access {
