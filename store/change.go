@@ -145,6 +145,7 @@ func (c *change) settle(r *revocation) error {
 		return err
 	default:
 		if now = old.clone(); !r.apply(now) {
+			c.tokens[old.id] = &tokenChange{old: old, now: old} // the index left its credentials out
 			return nil
 		}
 	}
@@ -316,20 +317,21 @@ func (c *change) putToken(old, now *record, action, detail string) error {
 // claimDigests makes sure that no credential becomes a token's that is another's, or
 // was ever taken from one.
 func (c *change) claimDigests(old, now *record) error {
-	had := old.digests()
+	had, current := old.digests(), c.store.snapshot.Load()
 	for _, d := range now.digests() {
-		if slices.Contains(had, d) {
+		ended := current.hasEnded(d, c.now)
+		if slices.Contains(had, d) && !ended {
 			continue
 		}
 		owner := c.digests[d]
 		if owner == "" {
-			owner = c.store.snapshot.Load().tokenOf(d)
+			owner = current.tokenOf(d)
 		}
 		switch {
+		case ended || c.isDead(d):
+			return fmt.Errorf("%w: the credential of token %s was deleted or rotated out before", ErrDead, now.ref())
 		case owner != "" && owner != now.id:
 			return fmt.Errorf("%w: the credential of token %s is token %s's", ErrExists, now.ref(), owner)
-		case c.isDead(d):
-			return fmt.Errorf("%w: the credential of token %s was deleted or rotated out before", ErrDead, now.ref())
 		}
 		c.digests[d] = now.id
 	}

@@ -21,10 +21,11 @@ func (s *Store) Issue(ctx context.Context, actor Actor, ref string) (Issued, err
 		if err != nil {
 			return err
 		}
-		if len(old.credentials) > 0 {
+		now := old.clone()
+		now.killEnded(c.now)
+		if len(now.credentials) > 0 {
 			return fmt.Errorf("%w: token %s has a credential already; rotate replaces it", ErrExists, old.ref())
 		}
-		now := old.clone()
 		now.credentials = append(now.credentials, credential{
 			digest: secret.Digest(), lastFour: secret.LastFour(), created: c.now,
 		})

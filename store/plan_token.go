@@ -127,11 +127,14 @@ func outlives(a, b *scopes.Token) bool {
 // replaces the one that the file had before; without one nothing changes. live is
 // nil for a new token.
 func (p *planner) planCredential(c *Change, live, now *record, d scopes.Digest) error {
-	if d.IsZero() || slices.Contains(now.digests(), d) {
+	clock := p.snapshot.now()
+	switch {
+	case d.IsZero():
 		return nil
-	}
-	if p.isDead(d) {
+	case p.isDead(d) || p.snapshot.hasEnded(d, clock):
 		p.warnf("the credential of token %s was deleted or rotated out, and is ignored; remove it from the file", now.ref())
+		return nil
+	case slices.Contains(now.digests(), d):
 		return nil
 	}
 	if err := p.claim(d, now.ref()); err != nil {
@@ -147,7 +150,7 @@ func (p *planner) planCredential(c *Change, live, now *record, d scopes.Digest) 
 			detail = "credential: imported, in place of the one that the file had"
 		}
 	}
-	if len(now.credentials) == maxCredentials {
+	if now.killEnded(clock); len(now.credentials) == maxCredentials {
 		return fmt.Errorf("%w: token %s has %d credentials already; retire one first", ErrConflict, now.ref(), maxCredentials)
 	}
 	now.credentials = append(now.credentials, credential{digest: d})

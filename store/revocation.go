@@ -52,7 +52,7 @@ func (r *revocation) add(line *logLine) {
 		r.inactive, r.held = true, line.act == actHold
 		r.digests = line.digests
 	case actActivate:
-		r.inactive, r.held = false, false
+		r.inactive, r.held, r.digests = false, false, nil
 	case actKill:
 		r.dead = append(r.dead, line.digests...)
 	case actEnd:
@@ -94,12 +94,14 @@ func (r *revocation) apply(rec *record) (changed bool) {
 }
 
 // stub returns a record of a token that the store has lost, without anything
-// but what was revoked, so that its id, name and digests stay taken.
+// but what was revoked, so that its id, name and digests stay taken. It is inactive,
+// since nothing is known that it could be active with, and so that it counts towards
+// no limit: what is revoked must be written down in any case.
 func (r *revocation) stub(now time.Time) *record {
 	account, name, _ := strings.Cut(r.ref, "/")
 	rec := &record{
 		id: r.id, account: account, created: now,
-		token: scopes.Token{Name: name, Description: "known from the revocations log only"},
+		token: scopes.Token{Name: name, Description: "known from the revocations log only", Inactive: true},
 	}
 	for _, d := range r.digests[:min(len(r.digests), maxCredentials)] {
 		rec.credentials = append(rec.credentials, credential{digest: d, created: now})

@@ -106,6 +106,43 @@ func TestAnOlderCopyRevivesNothing(t *testing.T) {
 	}
 }
 
+// What is known of a token from the log alone counts towards no limit: else an older
+// copy with a lower one could never be changed again. And what was switched off in the
+// copy already is still known.
+func TestAnOlderCopyCanBeChanged(t *testing.T) {
+	t.Parallel()
+	ctx, path := context.Background(), newPath(t)
+	s, err := Open(path, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := func(limit int, tokens ...scopes.Token) *scopes.File {
+		return testFile(scopes.Account{Name: "acme", MaxActiveTokens: limit, Tokens: tokens})
+	}
+	apply(t, s, file(2, testToken("first"), testToken("off")))
+	mustDo(t, s.Deactivate, "acme/off")
+	apply(t, s, file(1, testToken("first"), testToken("off")))
+	older := must(t, func() ([]byte, error) { return os.ReadFile(path) })
+	apply(t, s, file(3, testToken("first"), testToken("second")))
+	must(t, func() (Issued, error) { return s.Rotate(ctx, tester, "acme/second", 0) })
+	mustDo(t, s.Activate, "acme/off")
+	mustDo(t, s.Deactivate, "acme/off")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, older, fileMode); err != nil {
+		t.Fatal(err)
+	}
+	s, log := openLogged(t, path)
+	if strings.Contains(log.String(), "could not be written") {
+		t.Errorf("the log: %s", log)
+	}
+	if got := stateOf(s, "secret of off"); got != scopes.Deactivated {
+		t.Errorf("a token that was off before and after: got state %d, want Deactivated", got)
+	}
+	mustDo(t, s.Deactivate, "acme/second")
+}
+
 // The last commit was a revocation, and the disk lost its meta page: bbolt falls
 // back to the commit before.
 func TestADamagedMetaRevivesNothing(t *testing.T) {

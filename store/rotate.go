@@ -62,10 +62,11 @@ func (s *Store) Retire(ctx context.Context, actor Actor, ref string) (Token, err
 		if err != nil {
 			return "", err
 		}
-		if len(old.credentials) < maxCredentials {
+		now := old.clone()
+		now.killEnded(c.now)
+		if len(now.credentials) < maxCredentials {
 			return "", fmt.Errorf("%w: token %s has no old credential; rotate with an overlap leaves one", ErrConflict, old.ref())
 		}
-		now := old.clone()
 		now.kill(now.credentials[0].digest)
 		return now.id, c.putToken(old, now, "retire", "")
 	})

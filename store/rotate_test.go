@@ -83,6 +83,33 @@ func TestRotate(t *testing.T) {
 	}
 }
 
+// A credential whose overlap is over is dead, whether a change has removed it since
+// or not.
+func TestAnEndedCredentialIsDead(t *testing.T) {
+	t.Parallel()
+	ctx, clock := context.Background(), &testClock{testNow}
+	s, first := rotating(t, newPath(t), clock)
+	must(t, func() (Issued, error) { return s.Rotate(ctx, tester, "acme/a", time.Hour) })
+	clock.now = clock.now.Add(time.Hour)
+	other := testToken("b")
+	other.Credential = first.Credential.Digest()
+	if _, err := s.Create(ctx, tester, "acme", &other); !errors.Is(err, ErrDead) {
+		t.Errorf("creating with it: got %v, want ErrDead", err)
+	}
+	plan := must(t, func() (*Plan, error) { return s.Plan(ctx, testFile(acme(other)), PlanOptions{}) })
+	if len(plan.Warnings) != 1 {
+		t.Errorf("a file that has it: got warnings %q, want one", plan.Warnings)
+	}
+	if _, err := s.Retire(ctx, tester, "acme/a"); !errors.Is(err, ErrConflict) {
+		t.Errorf("retiring it: got %v, want ErrConflict", err)
+	}
+	token := testToken("a") // with a credential: there is room for it
+	apply(t, s, testFile(acme(token)))
+	if got := stateOf(s, "secret of a"); got != scopes.Active {
+		t.Errorf("the file's credential: got state %d, want Active", got)
+	}
+}
+
 func TestRotateNeedsACredential(t *testing.T) {
 	t.Parallel()
 	s := newTestStore(t)
@@ -127,6 +154,30 @@ func TestRotationOutlivesAnOlderCopy(t *testing.T) {
 			wantState(t, s, "the old credential, after its end", first, scopes.Unknown)
 		})
 	}
+}
+
+// A copy from before the rotation has lost the new credential. Once the old one has
+// ended too, the token has none, and gets another.
+func TestARestoredTokenGetsACredentialAgain(t *testing.T) {
+	t.Parallel()
+	ctx, path, clock := context.Background(), newPath(t), &testClock{testNow}
+	s, first := rotating(t, path, clock)
+	older := must(t, func() ([]byte, error) { return os.ReadFile(path) })
+	must(t, func() (Issued, error) { return s.Rotate(ctx, tester, "acme/a", time.Hour) })
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, older, fileMode); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, path, clock.options())
+	clock.now = clock.now.Add(time.Hour)
+	if _, err := s.Import(ctx, tester, "acme/a", first.Credential.Digest(), ""); !errors.Is(err, ErrDead) {
+		t.Errorf("importing the old one: got %v, want ErrDead", err)
+	}
+	wantState(t, s, "the old one", first, scopes.Unknown)
+	second := must(t, func() (Issued, error) { return s.Issue(ctx, tester, "acme/a") })
+	wantState(t, s, "the one issued since", second, scopes.Active)
 }
 
 func TestImport(t *testing.T) {

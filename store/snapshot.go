@@ -66,6 +66,17 @@ func (s *Snapshot) tokenOf(d scopes.Digest) string {
 	return ""
 }
 
+// hasEnded reports whether a token has a credential whose end has come.
+func (s *Snapshot) hasEnded(d scopes.Digest, now time.Time) bool {
+	shard := &s.shards[shardOf(&d)]
+	e := shard.find(&d)
+	if e == nil || e.extra == 0 {
+		return false
+	}
+	ends := shard.extras[e.extra-1].ends
+	return ends != 0 && now.Unix() >= ends
+}
+
 // with returns a copy of the snapshot in which some credentials are missing and
 // some are new. Only the shards concerned are copied.
 func (s *Snapshot) with(without map[scopes.Digest]bool, more []indexed) (*Snapshot, error) {
