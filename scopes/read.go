@@ -36,6 +36,9 @@ type Options struct {
 	// Known are APIs that the files may use without declaring them, as Read gives
 	// them. A file that declares one of the same name replaces it.
 	Known []API
+	// Documents reads the OpenAPI documents that the files name; without it, a file
+	// that names one is not valid.
+	Documents Documents
 }
 
 // Read reads a scope file. The name stands in its problems, and now decides which
@@ -81,12 +84,13 @@ func ReadAll(sources []Source, o Options) (*File, error) {
 // reader is one run of [ReadAll]. It goes through the mappings of the files by
 // tables of their keys, and gathers problems instead of stopping at the first.
 type reader struct {
-	file     File
-	sources  []source
-	now      time.Time
-	problems []Problem
-	dropped  int // problems beyond maxProblems
-	warnings []Problem
+	file      File
+	sources   []source // the files, and then the documents that they name
+	now       time.Time
+	documents Documents
+	problems  []Problem
+	dropped   int // problems beyond maxProblems
+	warnings  []Problem
 
 	apis     map[string]*declaredAPI
 	unsound  bool                  // some API has a problem
@@ -111,7 +115,7 @@ const maxSources = 1 << 16
 
 func newReader(sources []Source, o Options) *reader {
 	r := &reader{
-		now: o.Now, sources: make([]source, len(sources)),
+		now: o.Now, documents: o.Documents, sources: make([]source, len(sources)),
 		apis: make(map[string]*declaredAPI), versions: make(map[string]bool),
 	}
 	for i := range sources {

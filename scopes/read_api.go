@@ -43,9 +43,10 @@ var apiTable = table[apiDraft]{"api", "an API", []field[apiDraft]{
 		d.Hosts = r.uniqueTexts(n, "hosts", "[api.example.com]", r.host)
 	}},
 	{key: "versions", read: (*reader).readVersions},
+	{key: "account_param", read: (*reader).readAccountParam},
+	{key: "openapi", read: (*reader).readOpenAPI},
 	{key: "version_from", read: (*reader).readVersionFrom},
 	{key: "default_version", read: (*reader).readDefaultVersion},
-	{key: "account_param", read: (*reader).readAccountParam},
 	{key: "path_case", read: func(r *reader, n *yamlNode, d *apiDraft) {
 		d.FoldCase = r.word(n, "path_case", "sensitive", "insensitive") == "insensitive"
 	}},
@@ -53,8 +54,7 @@ var apiTable = table[apiDraft]{"api", "an API", []field[apiDraft]{
 		d.EncodedSlash = r.word(n, "encoded_slash", "refuse", "allow") == "allow"
 	}},
 	{key: "upstream", read: (*reader).readUpstream},
-	{key: "operations", required: "a mapping such as {list: GET /orders}", read: (*reader).readOperations},
-	{key: "openapi", refused: "this version does not read OpenAPI documents; list the operations under operations:"},
+	{key: "operations", read: (*reader).readOperations},
 	{key: "deprecated", refused: "this version does not support it yet; leave it out"},
 }}
 
@@ -110,7 +110,10 @@ func (r *reader) checkAPIs() {
 func (r *reader) readAPI(p yamlPair, f *File) {
 	before := r.told()
 	draft := apiDraft{API: API{Name: p.key.text}, node: p.value, versionsKnown: true}
-	if readFields(r, &apiTable, p.key, p.value, &draft) && r.told() == before {
+	if readFields(r, &apiTable, p.key, p.value, &draft) {
+		r.checkHasOperations(p)
+	}
+	if r.told() == before {
 		r.checkAPI(&draft)
 	}
 	f.APIs = append(f.APIs, draft.API)
@@ -122,6 +125,13 @@ func (r *reader) readAPI(p yamlPair, f *File) {
 		declared.methods |= op.Methods.WithHead()
 	}
 	r.apis[draft.Name] = declared
+}
+
+// checkHasOperations tells an API that says of no operations where they are.
+func (r *reader) checkHasOperations(p yamlPair) {
+	if p.value.value("operations") == nil && p.value.value("openapi") == nil {
+		r.problemf(p.key, `an API needs "operations", a mapping such as {list: GET /orders}, or "openapi", the path of a document`)
+	}
 }
 
 // checkConflicts tells operations that match the same requests, at the later one.

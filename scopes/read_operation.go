@@ -5,8 +5,12 @@ import (
 	"strings"
 )
 
+// readOperations reads the operations of the file. They go before those of a
+// document that have the same name.
 func (r *reader) readOperations(n *yamlNode, d *apiDraft) {
-	d.operations = make(map[string]declaredOperation)
+	if d.operations == nil {
+		d.operations = make(map[string]declaredOperation)
+	}
 	for p := range r.named(n, "an operation", validOperationName, operationRule) {
 		name := p.key.text
 		op, template, ok := r.operation(p.value)
@@ -15,8 +19,14 @@ func (r *reader) readOperations(n *yamlNode, d *apiDraft) {
 			continue
 		}
 		op.Name = name
-		d.operations[name] = declaredOperation{p.value, len(d.Operations), template}
-		d.Operations = append(d.Operations, op)
+		at := len(d.Operations)
+		if imported, both := d.operations[name]; both && imported.index >= 0 {
+			at = imported.index
+			d.Operations[at] = op
+		} else {
+			d.Operations = append(d.Operations, op)
+		}
+		d.operations[name] = declaredOperation{p.value, at, template}
 	}
 	switch {
 	case n.kind == mapping && len(n.pairs) == 0:

@@ -74,6 +74,20 @@ func (im *importer) tellSeveralBases() {
 	}
 }
 
+// skip leaves out the operations that are not wanted.
+func (im *importer) skip() {
+	for _, name := range im.options.Skip {
+		before := len(im.operations)
+		im.operations = slices.DeleteFunc(im.operations, func(op *operation) bool { return op.name == name })
+		if len(im.operations) == before {
+			im.problemf(placeOf(im.root), "no operation is called %q, which is to be left out", cut(name))
+		}
+	}
+	if len(im.operations) == 0 && len(im.problems) == 0 {
+		im.problemf(placeOf(im.root), "all operations are to be left out")
+	}
+}
+
 // dropOverlaps leaves out operations that match the same requests as one before
 // them, and tells both places.
 func (im *importer) dropOverlaps() {

@@ -31,6 +31,8 @@ type Options struct {
 	Hosts bool
 	// Methods are the only ones taken; the zero value takes all.
 	Methods scopes.Methods
+	// Skip are the names of operations that are left out.
+	Skip []string
 	// WholeSegments lets a segment that has text around its parameters match whatever
 	// it is, so that /{id}.json becomes /{id}; otherwise such operations are left out.
 	WholeSegments bool
@@ -118,6 +120,7 @@ func (im *importer) read() {
 	im.dropRepeated()
 	if im.checkOptions(); len(im.problems) == 0 {
 		im.nameOperations()
+		im.skip()
 		im.dropOverlaps()
 	}
 }
