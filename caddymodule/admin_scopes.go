@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"mime"
@@ -25,6 +26,7 @@ type planned struct {
 // upload is a scope file that was sent, and what to do with it.
 type upload struct {
 	file       *scopes.File
+	digest     [sha256.Size]byte // of its bytes
 	prune      bool
 	allowWiden bool
 }
@@ -71,7 +73,9 @@ func (m *management) applyOnce(r *http.Request, s *store.Store, up upload) (plan
 	if err != nil {
 		return planned{}, err
 	}
-	result, err := s.Apply(r.Context(), plan, store.ApplyOptions{Actor: m.actor(r), AllowWiden: up.allowWiden})
+	result, err := s.Apply(r.Context(), plan, store.ApplyOptions{
+		Actor: m.actor(r), AllowWiden: up.allowWiden, File: up.file.Name, Digest: up.digest,
+	})
 	if errors.Is(err, store.ErrWiden) {
 		return planned{}, &refusal{status: statusOf(err), Message: err.Error(), Widens: widening(plan)}
 	}
@@ -108,6 +112,7 @@ func readUpload(r *http.Request, known ...string) (upload, error) {
 	if err != nil {
 		return upload{}, err
 	}
+	up.digest = sha256.Sum256(src)
 	name := values.Get("name")
 	if name == "" {
 		name = "scopes.yaml"

@@ -269,7 +269,7 @@ func testAdminActors(t *testing.T, g *gateway) {
 		t.Fatal(err)
 	}
 	defer s.Close() //nolint:errcheck // opened for reading
-	entries, err := s.Log(0, 100)
+	entries, err := s.Log(store.LogQuery{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -213,7 +213,7 @@ func (w *watch) change(ctx context.Context, file *scopes.File, digest [sha256.Si
 			return store.Result{}, err
 		}
 		result, err = w.store.Store().Apply(ctx, plan, store.ApplyOptions{
-			Actor: store.Actor{Name: "scope file " + w.file.Path}, AllowWiden: !w.file.Review, Source: w.source, Digest: digest,
+			Actor: store.Actor{Name: "scope file " + w.file.Path}, AllowWiden: !w.file.Review, File: w.file.Path, Source: w.source, Digest: digest,
 		})
 		if !errors.Is(err, store.ErrMoved) {
 			return result, err

@@ -48,7 +48,7 @@ func (s *Store) DeleteAccount(ctx context.Context, actor Actor, name string) err
 		}
 		delete(c.accounts, name)
 		c.recompile = true // the index does not forget a single account
-		c.record("delete", "account", name, "")
+		c.record("delete", "account", name, nil)
 		return c.bucket(bucketAccounts).Delete([]byte(name))
 	})
 }

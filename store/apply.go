@@ -11,8 +11,11 @@ type ApplyOptions struct {
 	Actor Actor // who applies it
 	// AllowWiden lets tokens be granted more than they were.
 	AllowWiden bool
+	// File is what the scope file is called, for the audit log; "" if there is none.
+	File string
 	// Source names where the scope file came from, such as its path, and Digest
-	// is the SHA-256 of its bytes: see [Store.AppliedDigest]. "" records nothing.
+	// is the SHA-256 of its bytes: see [Store.AppliedDigest]. Without a Source nothing
+	// is remembered for that.
 	Source string
 	Digest [32]byte
 }
@@ -40,6 +43,9 @@ func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, err
 				return err
 			}
 		}
+		if o.File != "" && len(c.entries) > 0 {
+			c.record("apply", "file", o.File, []string{fmt.Sprintf("sha256:%x", o.Digest)})
+		}
 		if o.Source == "" {
 			return nil
 		}
@@ -57,7 +63,7 @@ func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, err
 
 // audit adds what was planned to the audit log.
 func (c *change) audit(planned Change) {
-	c.record(string(planned.Action), planned.Kind, planned.Name, detailOf(planned))
+	c.record(string(planned.Action), planned.Kind, planned.Name, planned.Details)
 }
 
 func detailOf(planned Change) string { return strings.Join(planned.Details, "; ") }

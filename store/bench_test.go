@@ -190,7 +190,7 @@ func describe(s *Store, ref string) error {
 		}
 		now := old.clone()
 		now.token.Description += "!"
-		return c.putToken(old, now, "update", "")
+		return c.putToken(old, now, "update")
 	})
 }
 

@@ -185,6 +185,7 @@ func (s *Store) publish(c *change, next *Snapshot) error {
 	s.revision = c.revision
 	s.snapshot.Store(next)
 	s.pending.Store(nil)
+	s.announce()
 	switch {
 	case err == nil:
 		return nil
@@ -276,8 +277,9 @@ func (c *change) createAccount(name string) *account {
 
 // putToken writes a token, with all that its step from old to now means for its
 // name, its digests and its account. old is nil for a new token. It is the one way
-// to do so: what the actor may not give is refused here.
-func (c *change) putToken(old, now *record, action, detail string) error {
+// to do so: what the actor may not give is refused here. The notes are for the audit
+// log, beside what differs.
+func (c *change) putToken(old, now *record, action string, notes ...string) error {
 	now.killEnded(c.now)
 	now.version++
 	now.revision, now.updated = c.revision, c.now
@@ -310,7 +312,7 @@ func (c *change) putToken(old, now *record, action, detail string) error {
 	} else {
 		c.tokens[now.id] = &tokenChange{old: old, now: now}
 	}
-	c.record(action, "token", now.ref(), detail)
+	c.record(action, "token", now.ref(), tokenDetails(old, now, notes))
 	return nil
 }
 
@@ -389,8 +391,25 @@ func (c *change) countActive(old, now *record) error {
 }
 
 // record adds a line to the audit log.
-func (c *change) record(action, kind, name, detail string) {
+func (c *change) record(action, kind, name string, details []string) {
 	c.entries = append(c.entries, Entry{
-		Revision: c.revision, Time: c.now, Actor: c.actor.Name, Action: action, Kind: kind, Name: name, Detail: detail,
+		Revision: c.revision, Time: c.now, Actor: c.actor.Name, Action: action, Kind: kind, Name: name, Details: details,
 	})
+}
+
+// tokenDetails says what a change does to a token, before and after, and then the
+// notes that do not say the same.
+func tokenDetails(old, now *record, notes []string) []string {
+	var details []string
+	if old == nil {
+		details = describeToken(&now.token)
+	} else {
+		details = diffToken(&old.token, &now.token)
+	}
+	for _, note := range notes {
+		if note != "" && !slices.Contains(details, note) {
+			details = append(details, note)
+		}
+	}
+	return details
 }

@@ -33,7 +33,7 @@ func (s *Store) Create(ctx context.Context, actor Actor, account string, t *scop
 		if now.id, err = newID(c.store.random); err != nil {
 			return "", err
 		}
-		return now.id, c.putToken(nil, now, string(Create), detailOf(Change{Details: describeToken(&now.token)}))
+		return now.id, c.putToken(nil, now, string(Create))
 	})
 }
 
@@ -73,7 +73,7 @@ func (s *Store) Update(ctx context.Context, actor Actor, ref string, edit func(*
 		if planned.Widens && !o.AllowWiden {
 			return "", fmt.Errorf("%w: token %s: %s; look at it, then allow it", ErrWiden, old.ref(), detailOf(planned))
 		}
-		return old.id, c.putToken(old, now, string(Update), detailOf(planned))
+		return old.id, c.putToken(old, now, string(Update))
 	})
 	return token, planned, err
 }

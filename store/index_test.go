@@ -149,7 +149,7 @@ func TestACredentialEndsByItself(t *testing.T) {
 		next := old.clone()
 		next.credentials[0].ends = testNow.Add(time.Hour)
 		next.credentials = append(next.credentials, credential{digest: scopes.DigestOf("the next secret"), created: c.now})
-		return c.putToken(old, next, "rotate", "")
+		return c.putToken(old, next, "rotate")
 	})
 	if err != nil {
 		t.Fatal(err)

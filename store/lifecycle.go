@@ -49,7 +49,7 @@ func (s *Store) Activate(ctx context.Context, actor Actor, ref string) (Token, e
 		}
 		now := old.clone()
 		now.token.Inactive, now.held = false, false
-		return now.id, c.putToken(old, now, "activate", "")
+		return now.id, c.putToken(old, now, "activate")
 	})
 }
 
@@ -65,7 +65,7 @@ func (s *Store) Deactivate(ctx context.Context, actor Actor, ref string) (Token,
 		}
 		now := old.clone()
 		now.token.Inactive, now.held = true, true
-		return now.id, c.putToken(old, now, "deactivate", "")
+		return now.id, c.putToken(old, now, "deactivate")
 	})
 }
 
@@ -84,7 +84,7 @@ func (s *Store) Delete(ctx context.Context, actor Actor, ref string) (Token, err
 		}
 		now := old.clone()
 		now.delete()
-		return now.id, c.putToken(old, now, "delete", "")
+		return now.id, c.putToken(old, now, "delete")
 	})
 }
 

@@ -113,32 +113,6 @@ func (s *Store) failed() error {
 	return nil
 }
 
-// Log returns up to limit entries of the audit log, the newest first, that are
-// older than the revision before; 0 begins with the newest.
-func (s *Store) Log(before uint64, limit int) ([]Entry, error) {
-	var entries []Entry
-	err := s.view(func(r reader) error {
-		cursor := r.bucket(bucketAudit).Cursor()
-		key, value := cursor.Last()
-		if before > 0 {
-			if at, _ := cursor.Seek(entryKey(before, 0)); at != nil {
-				key, value = cursor.Prev()
-			} else {
-				key, value = cursor.Last()
-			}
-		}
-		for ; key != nil && len(entries) < limit; key, value = cursor.Prev() {
-			entry, err := decodeEntry(key, value)
-			if err != nil {
-				return damaged("audit entry", string(key), err)
-			}
-			entries = append(entries, entry)
-		}
-		return nil
-	})
-	return entries, err
-}
-
 // AppliedDigest returns the digest that was last applied from a source, and
 // whether there is one.
 func (s *Store) AppliedDigest(source string) (digest [32]byte, ok bool, err error) {

@@ -167,7 +167,7 @@ func (s *Store) loadIndex() error {
 // store is of use without that too, so that a full disk does not keep it closed.
 func (s *Store) recover(lost string) error {
 	err := s.commit(Actor{Name: "scopegate"}, func(c *change) error {
-		c.record("recover", "store", "", lost)
+		c.record("recover", "store", "", []string{lost})
 		return nil
 	})
 	if err != nil && s.failure.Load() == nil {

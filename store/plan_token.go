@@ -181,5 +181,5 @@ func (c *change) putPlanned(planned Change, old, now *record) error {
 			now.credentials[i].created = c.now
 		}
 	}
-	return c.putToken(old, now, string(planned.Action), detailOf(planned))
+	return c.putToken(old, now, string(planned.Action), planned.Details...)
 }

@@ -166,7 +166,7 @@ func (a *account) public() Account {
 }
 
 // entryVersion is the newest version of an audit entry, and the one written.
-const entryVersion = 1
+const entryVersion = 2
 
 const entryKeyBytes = 12
 
@@ -178,10 +178,10 @@ func entryKey(revision uint64, position int) []byte {
 
 func (e *Entry) encode(key []byte) []byte {
 	b := appendTime([]byte{entryVersion}, e.Time)
-	for _, s := range []string{e.Actor, e.Action, e.Kind, e.Name, e.Detail} {
+	for _, s := range []string{e.Actor, e.Action, e.Kind, e.Name} {
 		b = appendString(b, s)
 	}
-	return seal(string(key), b)
+	return seal(string(key), appendStrings(b, e.Details))
 }
 
 func decodeEntry(key, value []byte) (Entry, error) {
@@ -193,8 +193,9 @@ func decodeEntry(key, value []byte) (Entry, error) {
 		return Entry{}, errFields
 	}
 	e := Entry{Revision: binary.BigEndian.Uint64(key), Time: d.time()}
-	for _, s := range []*string{&e.Actor, &e.Action, &e.Kind, &e.Name, &e.Detail} {
+	for _, s := range []*string{&e.Actor, &e.Action, &e.Kind, &e.Name} {
 		*s = d.string()
 	}
+	e.Details = d.entryDetails(value[0])
 	return e, d.end()
 }

@@ -68,7 +68,7 @@ func (s *Store) Retire(ctx context.Context, actor Actor, ref string) (Token, err
 			return "", fmt.Errorf("%w: token %s has no old credential; rotate with an overlap leaves one", ErrConflict, old.ref())
 		}
 		now.kill(now.credentials[0].digest)
-		return now.id, c.putToken(old, now, "retire", "")
+		return now.id, c.putToken(old, now, "retire")
 	})
 }
 

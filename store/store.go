@@ -41,7 +41,8 @@ type Store struct {
 	// failure is set once the store can no longer be used, and says why.
 	failure atomic.Pointer[error]
 	// broken is set once no further change can be made, and says why.
-	broken atomic.Pointer[error]
+	broken  atomic.Pointer[error]
+	changed atomic.Pointer[chan struct{}] // closed and replaced at each change
 	// pending are revocations that hold here and are in the log, but not in the
 	// file yet. The next change writes them. A published map is never modified.
 	pending atomic.Pointer[map[string]*revocation]
@@ -69,6 +70,8 @@ func newStore(path string, o Options) *Store {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	s.log = s.log.With("store", path)
+	changed := make(chan struct{})
+	s.changed.Store(&changed)
 	s.unlock()
 	return s
 }

@@ -127,9 +127,28 @@ type Counts struct {
 type Entry struct {
 	Revision uint64 // entries of one change share it
 	Time     time.Time
-	Actor    string // who, in the words of the caller
-	Action   string // such as "update" or "issue"
-	Kind     string // "api", "account", "token" or "store"
-	Name     string // of the API or account, or "account/name"
-	Detail   string
+	Actor    string   // who, in the words of the caller
+	Action   string   // such as "update" or "issue"
+	Kind     string   // "api", "account", "token", "file" or "store"
+	Name     string   // of the API, account or file, or "account/name"
+	Details  []string // before and after of all that differs, a line each; never a credential or its digest
+}
+
+// LogQuery selects entries of the audit log: those that have all that it asks for.
+type LogQuery struct {
+	After, Before uint64    // revisions that are not in it; 0 for none
+	Since         time.Time // the zero Time for all
+	Actor         string    // a part of it, in any case; "" for anybody
+	Action, Kind  string    // "" for any
+	Name          string    // an account stands for its tokens too; "" for any
+	Limit         int       // how many at the most; 0 for all
+	// OldestFirst begins with the oldest, not with the newest.
+	OldestFirst bool
+}
+
+// selects reports whether an entry is one of those, revisions apart.
+func (q *LogQuery) selects(e *Entry) bool {
+	return !e.Time.Before(q.Since) && (q.Action == "" || e.Action == q.Action) && (q.Kind == "" || e.Kind == q.Kind) &&
+		(q.Name == "" || e.Name == q.Name || strings.HasPrefix(e.Name, q.Name+"/")) &&
+		strings.Contains(strings.ToLower(e.Actor), strings.ToLower(q.Actor))
 }

@@ -1,0 +1,77 @@
+package store
+
+import (
+	"encoding/binary"
+	"iter"
+	"math"
+	"slices"
+)
+
+// Log returns the entries of the audit log that q selects.
+func (s *Store) Log(q LogQuery) ([]Entry, error) {
+	var entries []Entry
+	err := s.view(func(r reader) error {
+		for key, value := range r.audit(q) {
+			entry, err := decodeEntry(key, value)
+			if err != nil {
+				return damaged("audit entry", string(key), err)
+			}
+			if q.selects(&entry) {
+				entries = append(entries, entry)
+			}
+			if len(entries) == q.Limit && q.Limit > 0 {
+				break
+			}
+		}
+		return nil
+	})
+	return entries, err
+}
+
+// audit yields the entries between the revisions of a query, in its order.
+func (r reader) audit(q LogQuery) iter.Seq2[[]byte, []byte] {
+	before := uint64(math.MaxUint64)
+	if q.Before > 0 {
+		before = q.Before
+	}
+	within := func(key []byte) bool {
+		if len(key) != entryKeyBytes {
+			return key != nil // it is told as damaged
+		}
+		revision := binary.BigEndian.Uint64(key)
+		return q.After < revision && revision < before
+	}
+	return func(yield func(key, value []byte) bool) {
+		cursor := r.bucket(bucketAudit).Cursor()
+		next := cursor.Next
+		key, value := cursor.Seek(entryKey(q.After+1, 0))
+		if !q.OldestFirst {
+			next = cursor.Prev
+			if key, value = cursor.Seek(entryKey(before, 0)); key == nil {
+				key, value = cursor.Last()
+			} else {
+				key, value = cursor.Prev()
+			}
+		}
+		for within(key) && yield(key, value) {
+			key, value = next()
+		}
+	}
+}
+
+// Changed returns a channel that is closed when the next change is published.
+func (s *Store) Changed() <-chan struct{} { return *s.changed.Load() }
+
+// announce tells those who wait that there was a change.
+func (s *Store) announce() {
+	next := make(chan struct{})
+	close(*s.changed.Swap(&next))
+}
+
+// entryDetails reads the details of an entry: the first version had them in one line.
+func (d *decoder) entryDetails(version byte) []string {
+	if version > 1 {
+		return d.strings()
+	}
+	return slices.DeleteFunc([]string{d.string()}, func(line string) bool { return line == "" })
+}
