@@ -44,6 +44,7 @@ func (m *management) routes() []caddy.AdminRoute {
 		{Pattern: "/scopegate/plan", Handler: resource{post: m.plan}},
 		{Pattern: "/scopegate/apply", Handler: resource{post: m.apply}},
 		{Pattern: "/scopegate/explain", Handler: resource{post: m.explain}},
+		{Pattern: "/scopegate/log", Handler: resource{get: m.log}},
 		{Pattern: "/scopegate/accounts", Handler: resource{get: m.accounts, post: m.createAccount}},
 		{Pattern: "/scopegate/accounts/{account}", Handler: resource{get: m.account, del: m.deleteAccount}},
 		{Pattern: "/scopegate/reports/legacy", Handler: resource{get: m.reportLegacy}},

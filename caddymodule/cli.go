@@ -32,7 +32,7 @@ did what it says, 1 if it failed, and 2 if "plan" found a difference.`,
 			onlySubcommands(cmd)
 			cmd.AddCommand(
 				validateCommand(), planCommand(), applyCommand(),
-				explainCommand(), statusCommand(), tokenCommand(), accountCommand(), reportCommand(),
+				explainCommand(), statusCommand(), tokenCommand(), accountCommand(), reportCommand(), logCommand(),
 			)
 		},
 	})

@@ -146,6 +146,7 @@ var varying = []struct {
 	{regexp.MustCompile(`\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ`), "TIME"},
 	{regexp.MustCompile(`(?m)^(store|size|node) .*$`), "$1"},
 	{regexp.MustCompile(`"(path|bytes|id|version|last_seen)":("[^"]*"|\d+)`), `"$1":0`},
+	{regexp.MustCompile(`says it is user "[^"]*"`), "says"},
 	{regexp.MustCompile(`(?m) +$`), ""},
 	{regexp.MustCompile(` {2,}`), "  "},
 }

@@ -16,11 +16,11 @@ func (s *Store) Log(q LogQuery) ([]Entry, error) {
 			if err != nil {
 				return damaged("audit entry", string(key), err)
 			}
+			if q.isFull(entries) && (!q.OldestFirst || entry.Revision > entries[len(entries)-1].Revision) {
+				break
+			}
 			if q.selects(&entry) {
 				entries = append(entries, entry)
-			}
-			if len(entries) == q.Limit && q.Limit > 0 {
-				break
 			}
 		}
 		return nil
@@ -47,11 +47,11 @@ func (r reader) audit(q LogQuery) iter.Seq2[[]byte, []byte] {
 		key, value := cursor.Seek(entryKey(q.After+1, 0))
 		if !q.OldestFirst {
 			next = cursor.Prev
-			if key, value = cursor.Seek(entryKey(before, 0)); key == nil {
-				key, value = cursor.Last()
-			} else {
-				key, value = cursor.Prev()
+			first := cursor.Prev
+			if behind, _ := cursor.Seek(entryKey(before, 0)); behind == nil {
+				first = cursor.Last
 			}
+			key, value = first()
 		}
 		for within(key) && yield(key, value) {
 			key, value = next()
@@ -59,7 +59,8 @@ func (r reader) audit(q LogQuery) iter.Seq2[[]byte, []byte] {
 	}
 }
 
-// Changed returns a channel that is closed when the next change is published.
+// Changed returns a channel that is closed when the next change is published, or the
+// store can no longer be used.
 func (s *Store) Changed() <-chan struct{} { return *s.changed.Load() }
 
 // announce tells those who wait that there was a change.

@@ -122,6 +122,7 @@ func (s *Store) Err() error {
 func (s *Store) fail(err error) bool {
 	first := s.failure.CompareAndSwap(nil, &err)
 	s.snapshot.Store(nil)
+	s.announce() // whoever waits for a change waits in vain
 	return first
 }
 

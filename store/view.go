@@ -142,9 +142,12 @@ type LogQuery struct {
 	Action, Kind  string    // "" for any
 	Name          string    // an account stands for its tokens too; "" for any
 	Limit         int       // how many at the most; 0 for all
-	// OldestFirst begins with the oldest, not with the newest.
+	// OldestFirst begins with the oldest, not with the newest. The last change is
+	// whole then, beyond the Limit too, so that one can go on behind it.
 	OldestFirst bool
 }
+
+func (q *LogQuery) isFull(entries []Entry) bool { return q.Limit > 0 && len(entries) >= q.Limit }
 
 // selects reports whether an entry is one of those, revisions apart.
 func (q *LogQuery) selects(e *Entry) bool {
