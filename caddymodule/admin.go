@@ -20,6 +20,7 @@ func init() {
 // Admin serves the management routes under /scopegate/ of Caddy's admin endpoint:
 //
 //	GET    /scopegate/status
+//	GET    /scopegate/openapi.json                     describes them
 //	POST   /scopegate/plan?name=&prune=                the body is a scope file
 //	POST   /scopegate/apply?name=&prune=&allow_widen=  the body is a scope file
 //	POST   /scopegate/explain                          {"token", "method", "url", "headers", "from", "at"}

@@ -41,6 +41,7 @@ func (m *management) routes() []caddy.AdminRoute {
 	return []caddy.AdminRoute{
 		{Pattern: "/scopegate/", Handler: resource{}},
 		{Pattern: "/scopegate/status", Handler: resource{get: m.status}},
+		{Pattern: "/scopegate/openapi.json", Handler: resource{get: m.openapi}},
 		{Pattern: "/scopegate/plan", Handler: resource{post: m.plan}},
 		{Pattern: "/scopegate/apply", Handler: resource{post: m.apply}},
 		{Pattern: "/scopegate/explain", Handler: resource{post: m.explain}},

@@ -253,6 +253,12 @@ func testAdminSpellings(t *testing.T, g *gateway) {
 			t.Errorf("POST %s: got\n%s\nwant a refusal", target, answer)
 		}
 	}
+	for _, target := range refusedTargets {
+		target = strings.Replace(target, "/raw", "/scopegate/tokens/acme/victim", 1)
+		if answer := send("admin", "GET "+target); !strings.HasPrefix(answer, "HTTP/1.1 4") || strings.Contains(answer, `"id"`) {
+			t.Errorf("GET %s: got\n%s\nwant a refusal", target, answer)
+		}
+	}
 	for _, line := range []string{
 		"GET " + path, "HEAD " + path, "post " + path, "PUT " + path, "TRACE " + path, "CONNECT " + path, "OPTIONS " + path, "GET " + path + "?_method=POST", "DELETE " + path,
 	} {
