@@ -33,6 +33,7 @@ did what it says, 1 if it failed, and 2 if "plan" found a difference.`,
 			cmd.AddCommand(
 				validateCommand(), planCommand(), applyCommand(),
 				explainCommand(), statusCommand(), tokenCommand(), accountCommand(), reportCommand(), logCommand(),
+				importDocumentsCommand(),
 			)
 		},
 	})

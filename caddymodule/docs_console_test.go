@@ -22,6 +22,7 @@ func TestDocsConsole(t *testing.T) {
 	example := readFile(t, filepath.Join(docsFolder, "scopes.example.yaml"))
 	g := startGateway(t, proxyCaddyfile, example)
 	writeFile(t, filepath.Join(g.dir, "next.yaml"), nextScopes(t, example))
+	writeFile(t, filepath.Join(g.dir, "catalogs.yaml"), readFile(t, filepath.Join(docsFolder, "docs", "examples", "catalogs.yaml")))
 	for _, b := range pages(t, "cli.md")[0].blocks {
 		if b.info != "console" {
 			continue
@@ -73,7 +74,7 @@ func (g *gateway) console(t *testing.T, command string) string {
 		return g.curl(ctx, t, words[1:])
 	case len(words) < 3 || words[0] != "caddy" || words[1] != "scopegate":
 		t.Fatalf("no command that the documentation can show: %s", command)
-	case words[2] != "validate" && !slices.Contains(words, "--scopes"):
+	case words[2] != "validate" && words[2] != "import" && !slices.Contains(words, "--scopes"):
 		words = append(words, "--address", g.admin)
 	}
 	cmd := g.command(ctx, words[1:]...)

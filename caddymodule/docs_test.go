@@ -12,6 +12,7 @@ import (
 	"unicode"
 
 	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/scopes/openapi"
 )
 
 // What the documentation shows is true: examples are read, links lead somewhere,
@@ -159,7 +160,11 @@ func TestDocsScopeFiles(t *testing.T) {
 
 // readDocsScopes reads a scope file and runs its tests, as "validate" does.
 func readDocsScopes(src string) (*scopes.File, error) {
-	file, err := scopes.Read("scopes.yaml", []byte(src), time.Now())
+	documents := openapi.Documents(func(path string) ([]byte, error) {
+		return os.ReadFile(filepath.Join(docsFolder, "docs", path))
+	})
+	source := scopes.Source{Name: "scopes.yaml", Data: []byte(src)}
+	file, err := scopes.ReadAll([]scopes.Source{source}, scopes.Options{Now: time.Now(), Documents: documents})
 	if err != nil {
 		return nil, err
 	}
