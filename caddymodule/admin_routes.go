@@ -44,6 +44,8 @@ func (m *management) routes() []caddy.AdminRoute {
 		{Pattern: "/scopegate/openapi.json", Handler: resource{get: m.openapi}},
 		{Pattern: "/scopegate/plan", Handler: resource{post: m.plan}},
 		{Pattern: "/scopegate/apply", Handler: resource{post: m.apply}},
+		{Pattern: "/scopegate/drift", Handler: resource{post: m.drift}},
+		{Pattern: "/scopegate/export", Handler: resource{get: m.export}},
 		{Pattern: "/scopegate/explain", Handler: resource{post: m.explain}},
 		{Pattern: "/scopegate/log", Handler: resource{get: m.log}},
 		{Pattern: "/scopegate/accounts", Handler: resource{get: m.accounts, post: m.createAccount}},
@@ -78,7 +80,22 @@ func (res resource) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return fail(w, err)
 	}
+	if d, ok := value.(document); ok {
+		return d.write(w)
+	}
 	return writeJSON(w, http.StatusOK, value)
+}
+
+// document is an answer that is no JSON.
+type document struct {
+	mediaType string
+	body      []byte
+}
+
+func (d document) write(w http.ResponseWriter) error {
+	w.Header().Set("Content-Type", d.mediaType)
+	_, _ = w.Write(d.body) // a client that has gone needs no answer
+	return nil
 }
 
 // allow lists the methods for the header Allow (RFC 9110, section 10.2.1).
@@ -163,7 +180,12 @@ func readJSON(r *http.Request, limit int64, value any) error {
 	if err != nil {
 		return err
 	}
-	decoder := json.NewDecoder(bytes.NewReader(body))
+	return decodeJSON(bytes.NewReader(body), value)
+}
+
+// decodeJSON decodes one value without keys that are not known.
+func decodeJSON(from io.Reader, value any) error {
+	decoder := json.NewDecoder(from)
 	decoder.DisallowUnknownFields()
 	if err := decoder.Decode(value); err != nil {
 		return failf(http.StatusBadRequest, "the body is not the JSON that was expected: %v", err)

@@ -1,13 +1,11 @@
 package caddymodule
 
 import (
-	"crypto/sha256"
+	"bytes"
 	"errors"
 	"fmt"
-	"mime"
 	"net/http"
 	"slices"
-	"time"
 
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
@@ -20,61 +18,60 @@ type planned struct {
 	Revision uint64         `json:"revision"`
 	Differs  bool           `json:"differs"` // there is something to change, or there was
 	Changes  []store.Change `json:"changes"`
-	Warnings []problem      `json:"warnings,omitempty"`
+	// WithoutCredential are the tokens that are created and have none.
+	WithoutCredential []string `json:"without_credential,omitempty"`
+
+	Warnings []problem `json:"warnings,omitempty"`
 }
 
-// upload is a scope file that was sent, and what to do with it.
-type upload struct {
-	file       *scopes.File
-	digest     [sha256.Size]byte // of its bytes
-	prune      bool
-	allowWiden bool
-}
-
-// plan tells what applying a scope file would do.
+// plan tells what applying scope files would do.
 func (m *management) plan(r *http.Request) (any, error) {
-	up, err := readUpload(r, "name", "prune")
-	if err != nil {
-		return nil, err
-	}
 	s, err := m.store()
 	if err != nil {
 		return nil, err
 	}
-	plan, err := s.Plan(r.Context(), up.file, store.PlanOptions{Prune: up.prune})
+	up, err := readUpload(r, s, "name", "prune")
 	if err != nil {
 		return nil, err
 	}
-	return planned{plan.Revision, !plan.Empty(), orEmpty(plan.Changes), warningsOf(up.file, plan.Warnings)}, nil
+	plan, err := s.Plan(r.Context(), up.file, up.planOptions())
+	if err != nil {
+		return nil, err
+	}
+	told := planned{plan.Revision, !plan.Empty(), orEmpty(plan.Changes), plan.Bare, warningsOf(up.file, plan.Warnings)}
+	return told, nil
 }
 
-// apply applies a scope file. It plans anew if somebody else changes the store
-// between plan and apply.
+// apply applies scope files. Unless the request names the revision of a plan, it
+// plans anew if somebody else changes the store between plan and apply.
 func (m *management) apply(r *http.Request) (any, error) {
-	up, err := readUpload(r, "name", "prune", "allow_widen")
+	s, err := m.store()
 	if err != nil {
 		return nil, err
 	}
-	s, err := m.store()
+	up, err := readUpload(r, s, "name", "prune", "allow_widen", "revision")
 	if err != nil {
 		return nil, err
 	}
 	for range maxPlans {
 		var done planned
-		if done, err = m.applyOnce(r, s, up); !errors.Is(err, store.ErrMoved) {
+		if done, err = m.applyOnce(r, s, up); !errors.Is(err, store.ErrMoved) || up.revision != nil {
 			return done, err
 		}
 	}
 	return nil, err
 }
 
-func (m *management) applyOnce(r *http.Request, s *store.Store, up upload) (planned, error) {
-	plan, err := s.Plan(r.Context(), up.file, store.PlanOptions{Prune: up.prune})
+func (m *management) applyOnce(r *http.Request, s *store.Store, up *upload) (planned, error) {
+	plan, err := s.Plan(r.Context(), up.file, up.planOptions())
 	if err != nil {
 		return planned{}, err
 	}
+	if up.revision != nil && plan.Revision != *up.revision {
+		return planned{}, fmt.Errorf("%w: it was at revision %d, and is at %d now; plan again", store.ErrMoved, *up.revision, plan.Revision)
+	}
 	result, err := s.Apply(r.Context(), plan, store.ApplyOptions{
-		Actor: m.actor(r), AllowWiden: up.allowWiden, File: up.file.Name, Digest: up.digest,
+		Actor: m.actor(r), AllowWiden: up.allowWiden, File: up.name, Digest: up.digest,
 	})
 	if errors.Is(err, store.ErrWiden) {
 		return planned{}, &refusal{status: statusOf(err), Message: err.Error(), Widens: widening(plan)}
@@ -82,7 +79,8 @@ func (m *management) applyOnce(r *http.Request, s *store.Store, up upload) (plan
 	if err != nil {
 		return planned{}, err
 	}
-	return planned{result.Revision, !plan.Empty(), orEmpty(result.Changes), warningsOf(up.file, result.Warnings)}, nil
+	done := planned{result.Revision, !plan.Empty(), orEmpty(result.Changes), plan.Bare, warningsOf(up.file, result.Warnings)}
+	return done, nil
 }
 
 // widening returns the changes of a plan that widen.
@@ -90,57 +88,50 @@ func widening(p *store.Plan) []store.Change {
 	return slices.DeleteFunc(slices.Clone(p.Changes), func(c store.Change) bool { return !c.Widens })
 }
 
-// readUpload reads the scope file in the body of a request, and the parameters
-// that may stand beside it. The body is the file's bytes and nothing else, so
-// that they are read exactly as they would be from a disk.
-func readUpload(r *http.Request, known ...string) (upload, error) {
-	values, err := parameters(r, known...)
+// drift tells where the store is not as scope files say.
+func (m *management) drift(r *http.Request) (any, error) {
+	s, err := m.store()
 	if err != nil {
-		return upload{}, err
+		return nil, err
 	}
-	var up upload
-	if up.prune, err = switched(values, "prune"); err != nil {
-		return upload{}, err
-	}
-	if up.allowWiden, err = switched(values, "allow_widen"); err != nil {
-		return upload{}, err
-	}
-	if err := hasMediaType(r, "application/yaml", "application/x-yaml", "text/yaml", "application/json"); err != nil {
-		return upload{}, err
-	}
-	src, err := readBody(r, scopes.MaxFileBytes)
+	up, err := readUpload(r, s, "name")
 	if err != nil {
-		return upload{}, err
+		return nil, err
 	}
-	up.digest = sha256.Sum256(src)
-	name := values.Get("name")
-	if name == "" {
-		name = "scopes.yaml"
+	drift, err := s.Drift(r.Context(), up.file)
+	if err != nil {
+		return nil, err
 	}
-	if up.file, err = readScopes(name, src, time.Now()); err != nil {
-		return upload{}, refuseFile(name, err)
-	}
-	return up, nil
+	return planned{drift.Revision, len(drift.Differences) > 0, orEmpty(drift.Differences), nil, warningsOf(up.file, nil)}, nil
 }
 
-// refuseFile says that a scope file is not valid, and where.
-func refuseFile(name string, err error) error {
-	problems := problemsOf(err)
-	return &refusal{
-		status:   http.StatusUnprocessableEntity,
-		Message:  fmt.Sprintf("%s is not valid: %s", name, count(len(problems), "problem")),
-		Problems: problems,
+// export returns the store as a scope file. What it leaves out stands in comments.
+func (m *management) export(r *http.Request) (any, error) {
+	values, err := parameters(r, "owner", "account")
+	if err != nil {
+		return nil, err
 	}
-}
-
-// hasMediaType refuses a body of another type than those that are expected.
-func hasMediaType(r *http.Request, expected ...string) error {
-	found, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err == nil && slices.Contains(expected, found) {
-		return nil
+	if err := noBody(r); err != nil {
+		return nil, err
 	}
-	return failf(http.StatusUnsupportedMediaType, "the Content-Type is %q; expected %s",
-		r.Header.Get("Content-Type"), expected[0])
+	s, err := m.store()
+	if err != nil {
+		return nil, err
+	}
+	o := store.ExportOptions{Account: values.Get("account")}
+	if values.Has("owner") {
+		owner := values.Get("owner")
+		o.Owner = &owner
+	}
+	file, err := s.Export(o)
+	if err != nil {
+		return nil, err
+	}
+	var comments bytes.Buffer
+	for _, w := range file.Warnings {
+		fmt.Fprintf(&comments, "# %s\n", w.Text)
+	}
+	return document{"application/yaml", append(comments.Bytes(), file.Marshal()...)}, nil
 }
 
 // warningsOf returns what a file has that is legal but probably not meant, and

@@ -5,6 +5,8 @@ import (
 	"os"
 	"runtime/debug"
 	"time"
+
+	"github.com/scopegate/scopegate/store"
 )
 
 // status is the state of the store and of the nodes that decide with it.
@@ -14,6 +16,14 @@ type status struct {
 	Stale    bool        `json:"stale"` // nothing can be decided on
 	Nodes    []node      `json:"nodes"`
 	Store    storeStatus `json:"store"`
+	Working  *working    `json:"working,omitempty"` // what takes long, while it does
+}
+
+// working is how far a plan or an apply is.
+type working struct {
+	What  string `json:"what"` // "plan" or "apply"
+	Done  int    `json:"done"`
+	Total int    `json:"total"`
 }
 
 // node is one server that decides. A single node lists itself.
@@ -70,7 +80,15 @@ func (m *management) status(r *http.Request) (any, error) {
 			Accounts: st.Accounts,
 			Tokens:   tokenCounts(st.Tokens),
 		},
+		Working: workingOf(s),
 	}, nil
+}
+
+func workingOf(s *store.Store) *working {
+	if w, ok := s.Working(); ok {
+		return &working{w.What, w.Done, w.Total}
+	}
+	return nil
 }
 
 const unknown = "unknown"

@@ -3,11 +3,13 @@ package caddymodule_test
 import (
 	"bytes"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"strings"
 	"testing"
 
+	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -69,6 +71,7 @@ func TestAdminRoutes(t *testing.T) {
 func testAdminAnswers(t *testing.T, g *gateway) {
 	t.Helper()
 	const yaml, jsonType = "application/yaml", "application/json"
+	const formType = "multipart/form-data; boundary=" + formBoundary
 	const credential = "sgt_ThisDemoTokenIsPublicDoNotUseItAnywhereElse2aHXJP"
 	for _, c := range []struct {
 		name, method, path, contentType, body string
@@ -131,6 +134,25 @@ func testAdminAnswers(t *testing.T, g *gateway) {
 		{"plan: bad file", "POST", "/scopegate/plan?name=a.yaml", yaml, "format: 1\napi: {}\n", 422, `{"error":"a.yaml is not valid: 1 problem","problems":[{"file":"a.yaml","line":2,"column":1,"text":"`},
 		{"plan: no UTF-8", "POST", "/scopegate/plan?name=a.yaml", yaml, "format: 1\nowner: \xff\n", 422, `"problems":[{"file":"a.yaml","line":2,`},
 		{"apply: widens", "POST", "/scopegate/apply", yaml, strings.Replace(managedFile, "methods: [GET]", "methods: [GET, PUT]", 1), 409, `"widens":[{"kind":"token","name":"acme/sync","action":"update","widens":true,`},
+		{"apply: a revision that is gone", "POST", "/scopegate/apply?revision=0", yaml, managedFile, 409, `it was at revision 0, and is at 1 now; plan again`},
+		{"apply: no revision", "POST", "/scopegate/apply?revision=x", yaml, managedFile, 400, `the parameter revision is a number, not \"x\"`},
+		{"plan: a form", "POST", "/scopegate/plan", formType, form("file", "a/b.yaml", managedFile), 200, `{"revision":1,"differs":false,"changes":[]}`},
+		{"plan: a form with a bad file", "POST", "/scopegate/plan", formType, form("file", "a/b.yaml", "format: 2\n"), 422, `"problems":[{"file":"a/b.yaml","line":1,`},
+		{"plan: a form without a file", "POST", "/scopegate/plan", formType, form("credentials", "", "{}"), 400, `the form has no part called file`},
+		{"plan: an unknown part", "POST", "/scopegate/plan", formType, form("files", "a.yaml", ""), 400, `unknown part \"files\" of the form; expected file or credentials`},
+		{"plan: a part without a name", "POST", "/scopegate/plan", formType, form("file", "", managedFile), 400, `a part called file has no filename`},
+		{"plan: no form", "POST", "/scopegate/plan", formType, "x", 400, `the form has no part called file`},
+		{"plan: no boundary", "POST", "/scopegate/plan", "multipart/form-data", "x", 400, `the form cannot be read`},
+		{"apply: secrets for digests", "POST", "/scopegate/apply?revision=1", formType, form("credentials", "", `{"acme/sync": {"digest": "`+credential+`", "last_four": "aHXJ"}}`), 400, `the form has no part called file`},
+		{"apply: no digest", "POST", "/scopegate/apply?revision=1", formType, form("file", "a", managedFile, "credentials", "", `{"acme/sync": {"digest": "`+credential+`", "last_four": "aHXJ"}}`), 400, `the digest of acme/sync`},
+		{"apply: no credentials", "POST", "/scopegate/apply?revision=1", formType, form("file", "a", managedFile, "credentials", "", `["`+credential+`"]`), 400, `the part credentials is JSON such as`},
+		{"apply: credentials without a plan", "POST", "/scopegate/apply", formType, form("file", "a", managedFile, "credentials", "", madeFor("acme/sync")), 400, `send its revision too`},
+		{"apply: credentials of nobody", "POST", "/scopegate/apply?revision=1", formType, form("file", "a", managedFile, "credentials", "", madeFor("acme/sync")), 409, `a credential was made for token acme/sync, which is not one that is created without`},
+		{"drift", "POST", "/scopegate/drift", yaml, managedFile, 200, `{"revision":1,"differs":false,"changes":[]}`},
+		{"drift: a difference", "POST", "/scopegate/drift", yaml, strings.Replace(managedFile, "methods: [GET]", "methods: [PUT]", 1), 200, `"differs":true,"changes":[{"kind":"token","name":"acme/sync","action":"differs","widens":true,"narrows":true`},
+		{"drift: unknown parameter", "POST", "/scopegate/drift?prune", yaml, managedFile, 400, `unknown parameter \"prune\"; expected name`},
+		{"export: no account", "GET", "/scopegate/export?account=none", "", "", 404, `account \"none\": not found`},
+		{"export: a body", "GET", "/scopegate/export", jsonType, "{}", 400, `takes no body`},
 		{"apply: nothing", "POST", "/scopegate/apply?prune&allow_widen=false", yaml, managedFile, 200, `{"revision":1,"differs":false,"changes":[]}`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -149,12 +171,30 @@ func testAdminAnswers(t *testing.T, g *gateway) {
 	testAdminMethods(t, g)
 }
 
+const formBoundary = "between-parts"
+
+// form returns a form whose parts are given by name, filename and content.
+func form(parts ...string) string {
+	var b strings.Builder
+	for ; len(parts) > 0; parts = parts[3:] {
+		fmt.Fprintf(&b, "--%s\r\nContent-Disposition: form-data; name=%q; filename=%q\r\n\r\n%s\r\n", formBoundary, parts[0], parts[1], parts[2])
+	}
+	return b.String() + "--" + formBoundary + "--\r\n"
+}
+
+// madeFor returns the credentials of a form for one token.
+func madeFor(token string) string {
+	return fmt.Sprintf(`{%q: {"digest": %q, "last_four": "0000"}}`, token, scopes.DigestOf("secret of "+token))
+}
+
 // testAdminMethods: each route has its methods, and says which.
 func testAdminMethods(t *testing.T, g *gateway) {
 	t.Helper()
 	for _, c := range []struct{ method, path, allow string }{
 		{"POST", "/scopegate/status", "GET, HEAD"},
 		{"GET", "/scopegate/plan", "POST"},
+		{"GET", "/scopegate/drift", "POST"},
+		{"POST", "/scopegate/export", "GET, HEAD"},
 		{"PUT", "/scopegate/apply", "POST"},
 		{"GET", "/scopegate/explain", "POST"},
 		{"DELETE", "/scopegate/tokens", "GET, HEAD, POST"},
@@ -166,6 +206,10 @@ func testAdminMethods(t *testing.T, g *gateway) {
 		if response.status != http.StatusMethodNotAllowed || response.header.Get("Allow") != c.allow {
 			t.Errorf("%s %s: got %d, Allow %q; want 405, %q", c.method, c.path, response.status, response.header.Get("Allow"), c.allow)
 		}
+	}
+	exported := g.admit(t, "GET", "/scopegate/export?account=acme&owner=", "", "")
+	if exported.header.Get("Content-Type") != "application/yaml" || !strings.HasPrefix(exported.body, "format: 1\n\naccounts:\n  acme:\n    ids: [IRab12cd34]\n") {
+		t.Errorf("export: got %d %v %s", exported.status, exported.header, exported.body)
 	}
 	if head := g.admit(t, "HEAD", "/scopegate/status", "", ""); head.status != http.StatusOK || head.body != "" {
 		t.Errorf("HEAD: got %d %q, want 200 without a body", head.status, head.body)

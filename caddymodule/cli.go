@@ -21,7 +21,7 @@ else the one that the configuration in --config names, else Caddy's default. Whe
 no server runs, --store opens its store file instead.
 
 Tables are for people; --json is for programs. The exit code is 0 if the command
-did what it says, 1 if it failed, and 2 if "plan" found a difference.`,
+did what it says, 1 if it failed, and 2 if "plan" or "drift" found a difference.`,
 		CobraFunc: func(cmd *cobra.Command) {
 			cmd.Example = `  caddy scopegate validate scopes.yaml
   caddy scopegate plan scopes.yaml
@@ -31,7 +31,7 @@ did what it says, 1 if it failed, and 2 if "plan" found a difference.`,
   caddy scopegate explain --token acme/nightly-sync GET /orders/v1/7`
 			onlySubcommands(cmd)
 			cmd.AddCommand(
-				validateCommand(), planCommand(), applyCommand(),
+				validateCommand(), planCommand(), applyCommand(), exportCommand(), driftCommand(),
 				explainCommand(), statusCommand(), tokenCommand(), accountCommand(), reportCommand(), logCommand(),
 				importDocumentsCommand(),
 			)

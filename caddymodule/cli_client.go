@@ -44,8 +44,8 @@ func (c *client) sendJSON(ctx context.Context, method, path string, query url.Va
 	return c.call(ctx, method, path, query, "application/json", body, answer)
 }
 
-// call sends a request and decodes the JSON of its answer. An answer that is an
-// error becomes a [*refusal]. The body's type is "" where there is no body.
+// call sends a request and decodes the JSON of its answer, or, into a *[]byte, takes
+// the answer as it is. One that is an error becomes a [*refusal]. The body's type is "" where there is no body.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, bodyType string, body []byte, answer any) error {
 	target := c.base + path
 	if len(query) > 0 {
@@ -67,7 +67,12 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 	if response.StatusCode != http.StatusOK {
 		return c.readRefusal(response)
 	}
-	if err := json.NewDecoder(response.Body).Decode(answer); err != nil {
+	if whole, ok := answer.(*[]byte); ok {
+		*whole, err = io.ReadAll(response.Body)
+	} else {
+		err = json.NewDecoder(response.Body).Decode(answer)
+	}
+	if err != nil {
 		return fmt.Errorf("reading the answer of %s: %w", c.address, err)
 	}
 	return nil

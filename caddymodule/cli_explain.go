@@ -94,7 +94,7 @@ func (q *question) askFile(cmd *cobra.Command, name string, src []byte) (*explan
 	now := time.Now()
 	file, err := scopes.Read(name, src, now)
 	if err != nil {
-		return nil, tellRefusal(cmd, refuseFile(name, err))
+		return nil, tellRefusal(cmd, refuseFiles([]scopes.Source{{Name: name}}, err))
 	}
 	catalog, err := scopes.NewCatalog(file.APIs)
 	if err != nil {

@@ -1,12 +1,14 @@
 package caddymodule
 
 import (
+	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/scopegate/scopegate/scopes"
 )
 
 // checked is what "validate" tells of a scope file.
@@ -24,41 +26,49 @@ type checked struct {
 func validateCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:   "validate FILE",
-		Short: "Checks a scope file and runs its tests",
-		Long: `Reads a scope file, compiles it, and runs its tests. It needs no server and
+		Use:   "validate FILE…",
+		Short: "Checks scope files and runs their tests",
+		Long: `Reads scope files, compiles them, and runs their tests. It needs no server and
 changes nothing. Each problem is told as file:line:column: text, and so is what is
-legal but probably not meant. FILE may be - for standard input.`,
-		Example: "  caddy scopegate validate scopes.yaml",
-		Args:    cobra.ExactArgs(1),
+legal but probably not meant.
+` + filesUsage,
+		Example: `  caddy scopegate validate scopes.yaml
+  caddy scopegate validate scopes/`,
+		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return validate(cmd, args[0], asJSON)
+			return validate(cmd, args, asJSON)
 		},
 	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
 
-func validate(cmd *cobra.Command, name string, asJSON bool) error {
-	src, err := readScopeFile(cmd, name)
+func validate(cmd *cobra.Command, args []string, asJSON bool) error {
+	files, err := readFiles(cmd, args)
 	if err != nil {
 		return err
 	}
-	found := check(name, src)
+	found := check(files)
 	if !asJSON {
 		noteProblems(cmd, found.Problems, found.Warnings)
 	}
 	if found.Valid || asJSON {
-		err = show(cmd, asJSON, found, func(w io.Writer) { fmt.Fprintf(w, "%s is valid: %s\n", name, found) })
+		err = show(cmd, asJSON, found, func(w io.Writer) {
+			if len(files) > 1 {
+				fmt.Fprintf(w, "%s are valid: %s\n", count(len(files), "file"), found)
+				return
+			}
+			fmt.Fprintf(w, "%s is valid: %s\n", files[0].Name, found)
+		})
 	}
 	if err == nil && !found.Valid {
-		err = fmt.Errorf("%s is not valid: %s", name, count(len(found.Problems), "problem"))
+		err = errors.New(invalid(files, len(found.Problems)))
 	}
 	return err
 }
 
-func check(name string, src []byte) checked {
-	file, err := readScopes(name, src, time.Now())
+func check(files []scopes.Source) checked {
+	file, err := readAllScopes(files, scopes.Options{Now: time.Now()})
 	if err != nil {
 		return checked{Problems: problemsOf(err)}
 	}
@@ -82,17 +92,4 @@ func check(name string, src []byte) checked {
 func (c checked) String() string {
 	return fmt.Sprintf("%s, %s, %s, %s; %s passed", count(c.APIs, "API"), count(c.Operations, "operation"),
 		count(c.Accounts, "account"), count(c.Tokens, "token"), count(c.Tests, "test"))
-}
-
-// readScopeFile reads a file, or standard input for "-".
-func readScopeFile(cmd *cobra.Command, name string) (src []byte, err error) {
-	if name == "-" {
-		src, err = io.ReadAll(cmd.InOrStdin())
-	} else {
-		src, err = os.ReadFile(name)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("reading the scope file: %w", err)
-	}
-	return src, nil
 }

@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -10,16 +11,39 @@ import (
 // readScopes reads a scope file from its bytes and runs its tests. name is what
 // errors call it. The error is [scopes.Problems], one for each place.
 func readScopes(name string, src []byte, now time.Time) (*scopes.File, error) {
-	file, err := scopes.Read(name, src, now)
+	return readAllScopes([]scopes.Source{{Name: name, Data: src}}, scopes.Options{Now: now})
+}
+
+// readAllScopes reads scope files as one and runs their tests, with the APIs that
+// are known besides theirs.
+func readAllScopes(sources []scopes.Source, o scopes.Options) (*scopes.File, error) {
+	file, err := scopes.ReadAll(sources, o)
 	if err != nil {
 		return nil, err
 	}
-	catalog, err := scopes.NewCatalog(file.APIs)
+	catalog, err := scopes.NewCatalog(append(slices.Clone(file.APIs), usedAPIs(file, o.Known)...))
 	if err != nil {
-		return nil, fmt.Errorf("%s: %w", name, err)
+		return nil, fmt.Errorf("%s: %w", file.Name, err)
 	}
 	if problems := scopes.RunTests(file, catalog); len(problems) > 0 {
 		return nil, problems
 	}
 	return file, nil
+}
+
+// usedAPIs returns those of the known APIs that a file's tokens have scopes for, and
+// that it does not declare.
+func usedAPIs(file *scopes.File, known []scopes.API) []scopes.API {
+	used := make(map[string]bool)
+	for i := range file.Accounts {
+		for j := range file.Accounts[i].Tokens {
+			for _, s := range file.Accounts[i].Tokens[j].Scopes {
+				used[s.API] = true
+			}
+		}
+	}
+	for i := range file.APIs {
+		delete(used, file.APIs[i].Name)
+	}
+	return slices.DeleteFunc(slices.Clone(known), func(a scopes.API) bool { return !used[a.Name] })
 }

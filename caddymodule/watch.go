@@ -191,7 +191,11 @@ func (w *watch) apply(ctx context.Context) error {
 		w.metrics.applies.WithLabelValues("unchanged").Inc()
 		return nil
 	}
-	file, err := readScopes(w.file.Path, src, time.Now())
+	known, err := w.store.Store().APIs()
+	if err != nil {
+		return err
+	}
+	file, err := readAllScopes([]scopes.Source{{Name: w.file.Path, Data: src}}, scopes.Options{Now: time.Now(), Known: known})
 	if err != nil {
 		return err
 	}

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 )
@@ -32,16 +33,19 @@ type Result struct {
 // where the store was changed since the plan was made.
 func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, error) {
 	if widening := p.Widening(); len(widening) > 0 && !o.AllowWiden {
-		return Result{}, fmt.Errorf("%w: %s; look at the plan, then allow it", ErrWiden, strings.Join(widening, ", "))
+		return Result{}, fmt.Errorf("%w: %s; look at the plan, then allow it", ErrWiden, firstOf(widening))
 	}
+	running := s.work.begin("apply", len(p.steps))
+	defer s.work.end(running)
 	err := s.change(ctx, o.Actor, func(c *change) error {
 		if c.state.revision != p.Revision {
 			return fmt.Errorf("%w: it was at revision %d, and is at %d now; plan again", ErrMoved, p.Revision, c.state.revision)
 		}
 		for _, step := range p.steps {
-			if err := step(c); err != nil {
+			if err := errors.Join(ctx.Err(), step(c)); err != nil {
 				return err
 			}
+			running.done.Add(1)
 		}
 		if o.File != "" && len(c.entries) > 0 {
 			c.record("apply", "file", o.File, []string{fmt.Sprintf("sha256:%x", o.Digest)})
@@ -59,6 +63,15 @@ func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, err
 		result.Revision = snapshot.revision
 	}
 	return result, nil
+}
+
+// firstOf names the first things of a list.
+func firstOf(names []string) string {
+	const most = 10
+	if len(names) <= most {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
 }
 
 // audit adds what was planned to the audit log.

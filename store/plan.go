@@ -17,6 +17,15 @@ type PlanOptions struct {
 	// Prune deactivates the tokens that the file's owner declared before and the
 	// file no longer has, and removes such APIs if no token has scopes for them.
 	Prune bool
+	// Credentials are those that tokens get which the plan creates, by "account/name".
+	// One for another token is an error that wraps [ErrConflict].
+	Credentials map[string]NewCredential
+}
+
+// NewCredential is a credential that somebody else made, and knows.
+type NewCredential struct {
+	Digest   scopes.Digest
+	LastFour string
 }
 
 // Plan is what applying a scope file would do, in the order in which it does it.
@@ -24,6 +33,8 @@ type Plan struct {
 	Revision uint64 // of the store that the plan was made for
 	Changes  []Change
 	Warnings []string // what of the file is not applied, and why
+	// Bare are the tokens that it creates without a credential, as "account/name".
+	Bare []string
 	// steps make the changes, and remember what the file declares where nothing
 	// else changes.
 	steps []func(*change) error
@@ -85,10 +96,12 @@ func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan,
 	if snapshot == nil {
 		return nil, s.failed()
 	}
+	running := s.work.begin("plan", tokensOf(f))
+	defer s.work.end(running)
 	var plan *Plan
 	err := s.view(func(r reader) error {
 		p := &planner{
-			reader: r, cancelled: ctx.Err, file: f, snapshot: snapshot, plan: &Plan{Revision: r.state.revision},
+			reader: r, running: running, cancelled: ctx.Err, file: f, snapshot: snapshot, made: maps.Clone(o.Credentials), plan: &Plan{Revision: r.state.revision},
 			accounts: make(map[string]*account), before: make(map[string]account),
 			claimed: make(map[scopes.Digest]string), taken: make(map[[2]string][]string),
 		}
@@ -101,9 +114,18 @@ func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan,
 	return plan, nil
 }
 
+func tokensOf(f *scopes.File) int {
+	n := 0
+	for i := range f.Accounts {
+		n += len(f.Accounts[i].Tokens)
+	}
+	return n
+}
+
 // planner makes one plan.
 type planner struct {
 	reader
+	running   *runningWork
 	cancelled func() error // the error of the context
 	file      *scopes.File
 	snapshot  *Snapshot
@@ -114,6 +136,7 @@ type planner struct {
 	accounts  map[string]*account
 	before    map[string]account
 	claimed   map[scopes.Digest]string // by tokens of the file: their names
+	made      map[string]NewCredential // for tokens that are not planned yet, by their names
 	taken     map[[2]string][]string   // by the owner before and now: what changes hands
 }
 
@@ -136,6 +159,9 @@ func (p *planner) run(o PlanOptions) error {
 	}
 	errs = append(errs, checkNames(&p.snapshot.accounts, p.accounts))
 	p.warnOfOwners()
+	for _, ref := range sortedKeys(p.made) {
+		errs = append(errs, fmt.Errorf("%w: a credential was made for token %s, which is not one that is created without; plan again", ErrConflict, ref))
+	}
 	return errors.Join(errs...)
 }
 
@@ -185,7 +211,11 @@ func (p *planner) planAccount(wanted *scopes.Account) error {
 	}
 	var errs []error
 	for i := range wanted.Tokens {
+		if err := p.cancelled(); err != nil {
+			return err
+		}
 		errs = append(errs, p.planToken(live, &wanted.Tokens[i]))
+		p.running.done.Add(1)
 	}
 	return errors.Join(errs...)
 }

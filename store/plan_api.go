@@ -85,7 +85,7 @@ func (p *planner) compile(old *scopes.Catalog, pruned []string) (err error) {
 	}
 	kept := slices.DeleteFunc(slices.Clone(apis), func(a scopes.API) bool { return slices.Contains(pruned, a.Name) })
 	if p.next, err = scopes.NewCatalog(kept); err != nil {
-		return fmt.Errorf("the APIs of the file do not fit together with those of the store: %w", err)
+		return fmt.Errorf("%w: the APIs of the file do not fit together with those of the store: %w", ErrConflict, err)
 	}
 	p.both = p.next
 	if len(pruned) == 0 {

@@ -33,6 +33,11 @@ func (p *planner) planCreate(a *account, wanted *scopes.Token) error {
 	if err := p.planCredential(&c, nil, now, wanted.Credential); err != nil {
 		return err
 	}
+	if len(now.credentials) == 0 {
+		if err := p.planMade(&c, now); err != nil {
+			return err
+		}
+	}
 	if now.countsActive() {
 		a.active++
 	}
@@ -155,6 +160,25 @@ func (p *planner) planCredential(c *Change, live, now *record, d scopes.Digest) 
 	}
 	now.credentials = append(now.credentials, credential{digest: d})
 	c.Details = append(c.Details, detail)
+	return nil
+}
+
+// planMade gives a new token the credential that was made for it, if one was.
+func (p *planner) planMade(c *Change, now *record) error {
+	made, ok := p.made[now.ref()]
+	if !ok {
+		p.plan.Bare = append(p.plan.Bare, now.ref())
+		return nil
+	}
+	delete(p.made, now.ref())
+	if p.isDead(made.Digest) {
+		return fmt.Errorf("%w: the credential that was made for token %s was deleted or rotated out before", ErrDead, now.ref())
+	}
+	if err := p.claim(made.Digest, now.ref()); err != nil {
+		return err
+	}
+	now.credentials = []credential{{digest: made.Digest, lastFour: made.LastFour}}
+	c.Details = append(c.Details, "credential: one that ends in "+made.LastFour)
 	return nil
 }
 

@@ -38,6 +38,7 @@ type Store struct {
 	readOnly bool
 
 	snapshot atomic.Pointer[Snapshot]
+	work     work
 	// failure is set once the store can no longer be used, and says why.
 	failure atomic.Pointer[error]
 	// broken is set once no further change can be made, and says why.
