@@ -46,7 +46,7 @@ func filesAt(argument string) ([]string, error) {
 		return []string{argument}, nil
 	}
 	if info, err := os.Stat(argument); err != nil || !info.IsDir() {
-		return []string{argument}, nil // reading it says what is wrong, if anything is
+		return []string{argument}, nil //nolint:nilerr // reading it says what is wrong
 	}
 	entries, err := os.ReadDir(argument)
 	if err != nil {

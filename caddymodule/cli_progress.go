@@ -39,7 +39,7 @@ func watchWork(cmd *cobra.Command, to *client) (stop func()) {
 // showProgress writes a line anew at each tick: what is being done, and for how
 // long. The function that it returns removes the line.
 func showProgress(ctx context.Context, w io.Writer, ticks <-chan time.Time, what func(context.Context) string) (stop func()) {
-	const clear = "\r\x1b[K"
+	const anew = "\r\x1b[K"
 	ctx, cancel := context.WithCancel(ctx)
 	begun := time.Now()
 	var showing sync.WaitGroup
@@ -47,10 +47,10 @@ func showProgress(ctx context.Context, w io.Writer, ticks <-chan time.Time, what
 		for {
 			select {
 			case <-ctx.Done():
-				fmt.Fprint(w, clear)
+				fmt.Fprint(w, anew)
 				return
 			case <-ticks:
-				fmt.Fprintf(w, clear+"%s (%ds)", what(ctx), int(time.Since(begun).Seconds()))
+				fmt.Fprintf(w, anew+"%s (%ds)", what(ctx), int(time.Since(begun).Seconds()))
 			}
 		}
 	})

@@ -3,19 +3,12 @@ package caddymodule
 import (
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/scopegate/scopegate/scopes"
 )
 
-// readScopes reads a scope file from its bytes and runs its tests. name is what
-// errors call it. The error is [scopes.Problems], one for each place.
-func readScopes(name string, src []byte, now time.Time) (*scopes.File, error) {
-	return readAllScopes([]scopes.Source{{Name: name, Data: src}}, scopes.Options{Now: now})
-}
-
 // readAllScopes reads scope files as one and runs their tests, with the APIs that
-// are known besides theirs.
+// are known besides theirs. The error is [scopes.Problems], one for each place.
 func readAllScopes(sources []scopes.Source, o scopes.Options) (*scopes.File, error) {
 	file, err := scopes.ReadAll(sources, o)
 	if err != nil {

@@ -60,7 +60,7 @@ func TestDrift(t *testing.T) {
 	if !slices.Equal(got, want) {
 		t.Errorf("got\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
-	exported, _ := exported(t, s, ExportOptions{})
+	exported, _ := exported(t, s)
 	if again, err := s.Drift(ctx, exported); err != nil || len(again.Differences) != 0 {
 		t.Errorf("from what it exports: got %+v, %v, want no difference", again, err)
 	}

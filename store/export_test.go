@@ -27,7 +27,7 @@ func TestExportAppliedIsNoChange(t *testing.T) {
 				randomStep(t, s, random)
 			}
 			before := everything(t, s)
-			f, written := exported(t, s, ExportOptions{})
+			f, written := exported(t, s)
 			plan, err := s.Plan(context.Background(), f, PlanOptions{Prune: true})
 			if err != nil {
 				t.Fatalf("%v\n%s", err, written)
@@ -40,7 +40,7 @@ func TestExportAppliedIsNoChange(t *testing.T) {
 				t.Fatalf("applying the export has changed\n%+v\nto\n%+v", before, after)
 			}
 			revision := s.Snapshot().Revision()
-			f, again := exported(t, s, ExportOptions{})
+			f, again := exported(t, s)
 			apply(t, s, f)
 			if now := s.Snapshot().Revision(); now != revision || !bytes.Equal(written, again) {
 				t.Errorf("the second time: revision %d, want %d; exported\n%s\nwant\n%s", now, revision, again, written)
@@ -50,9 +50,9 @@ func TestExportAppliedIsNoChange(t *testing.T) {
 }
 
 // exported exports a store, and returns the file as it is read from what was written.
-func exported(t *testing.T, s *Store, o ExportOptions) (*scopes.File, []byte) {
+func exported(t *testing.T, s *Store) (*scopes.File, []byte) {
 	t.Helper()
-	f, err := s.Export(o)
+	f, err := s.Export(ExportOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -203,7 +203,7 @@ func TestExportTellsWhatIsStale(t *testing.T) {
 	less.APIs[0].Versions, less.APIs[0].DefaultVersion = []string{"14"}, ""
 	less.APIs[0].Upstreams = scopes.Upstreams{}
 	apply(t, s, less)
-	f, _ := exported(t, s, ExportOptions{})
+	f, _ := exported(t, s)
 	if got := contentOf(f); got != "ads orders acme() a b" {
 		t.Errorf("got %q", got)
 	}
