@@ -49,7 +49,7 @@ var adminOnly = map[string]string{
 }
 
 // unserved are operations whose routes are still to come.
-var unserved = map[string]bool{"drift": true, "export": true, "log": true}
+var unserved = map[string]bool{"log": true}
 
 // The document, the operations of the built-in API and the routes are the same
 // things.
