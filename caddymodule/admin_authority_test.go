@@ -93,6 +93,7 @@ func givesByHand() []give {
 		{"delete an account", "admin", "DELETE", "/scopegate/accounts/initech", "", "", ""},
 		{"delete a more powerful token", "admin", "DELETE", "/scopegate/tokens/acme/again", "", "", ""},
 		creates("and create it again", "admin", "acme/again", deleteV1, "has no orders:v1:DELETE"),
+		creates("and create it again, for a scope file to give it more", "admin", "acme/again", readV1, "had the name acme/again"),
 	}
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -46,24 +47,72 @@ func (c *change) takeAuthority() error {
 // authorize refuses the step of a token from old to now if it gives something that
 // the administrator's token does not have itself. Taking away is free.
 func (c *change) authorize(old, now *record) error {
-	a := c.authority
-	if a == nil || now.terminal {
+	if c.authority == nil || now.terminal {
 		return nil
 	}
-	before := kept(old, now)
+	if err := c.authorizeLater(old, now); err != nil {
+		return err
+	}
+	return c.authority.mayGive(now, kept(old, now), &now.token)
+}
+
+// authorizeLater refuses a step that gives nothing by itself, but has a scope file
+// give something when it is applied again, perhaps to a token whose credential the
+// administrator has made.
+func (c *change) authorizeLater(old, now *record) error {
+	if old == nil { // a file that declared the last token of this name adopts the new one
+		last, err := c.named(now.ref())
+		if errors.Is(err, ErrNotFound) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		for _, was := range []*scopes.Token{&last.token, last.declared} {
+			if was == nil {
+				continue
+			}
+			if err := c.authority.mayGive(now, nil, was); err != nil {
+				return fmt.Errorf("a token that was deleted had the name %s: %w", now.ref(), err)
+			}
+		}
+		return nil
+	}
+	if old.declared == nil || now.declared != nil && bytes.Equal(power(old.declared), power(now.declared)) {
+		return nil
+	}
+	restored := old.clone() // what a file makes of it that no longer knows what was changed by hand
+	restored.token = *old.declared
+	restored.token.Inactive = old.declared.Inactive || old.held
+	if err := c.authority.mayGive(now, kept(old, restored), &restored.token); err != nil {
+		return fmt.Errorf("token %s has less than the file that declared it says: %w", now.ref(), err)
+	}
+	return nil
+}
+
+// power returns what of a token decides what it may do, and when and from where.
+func power(t *scopes.Token) []byte {
+	return appendToken(nil, &scopes.Token{
+		Inactive: t.Inactive, Version: t.Version, Expires: t.Expires, Sources: t.Sources, Scopes: t.Scopes, Access: t.Access,
+	})
+}
+
+// mayGive refuses to make of a token what it is to be, instead of before, if that
+// gives something that the authority does not have.
+func (a *authority) mayGive(to *record, before, after *scopes.Token) error {
 	var nothing scopes.Authority
-	if before != nil && nothing.Lacks(now.account, before, &now.token) == "" {
+	if before != nil && nothing.Lacks(to.account, before, after) == "" {
 		return nil
 	}
-	switch lacks := a.Lacks(now.account, before, &now.token); {
+	switch lacks := a.Lacks(to.account, before, after); {
 	case lacks != "":
-		return fmt.Errorf("%w: token %s has no %s, so it cannot give it to token %s", ErrAuthority, a.ref, lacks, now.ref())
-	case outlives(&now.token, a.Token):
+		return fmt.Errorf("%w: token %s has no %s, so it cannot give it to token %s", ErrAuthority, a.ref, lacks, to.ref())
+	case outlives(after, a.Token):
 		return fmt.Errorf("%w: token %s expires at %s, and token %s would not by then; let it expire no later",
-			ErrAuthority, a.ref, expiryText(a.Token), now.ref())
-	case !within(now.token.Sources, a.Token.Sources):
+			ErrAuthority, a.ref, expiryText(a.Token), to.ref())
+	case !within(after.Sources, a.Token.Sources):
 		return fmt.Errorf("%w: token %s may be used from %s, and token %s from elsewhere; give it sources within these",
-			ErrAuthority, a.ref, sourcesText(a.Token), now.ref())
+			ErrAuthority, a.ref, sourcesText(a.Token), to.ref())
 	}
 	return nil
 }

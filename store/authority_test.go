@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"regexp"
 	"strings"
 	"sync"
 	"testing"
@@ -204,6 +205,7 @@ func TestAuthorityOverRotation(t *testing.T) {
 	now := old.clone()
 	now.credentials[0].ends = testNow.Add(time.Hour)
 	wantRefusal(t, c.authorize(old, now), "has no")
+	c.authority.Authority = scopes.Authority{}
 	now = old.clone()
 	old.held, old.token.Inactive, now.token.Inactive = true, true, true
 	wantRefusal(t, c.authorize(old, now), "has no")
@@ -288,5 +290,69 @@ func TestAuthorityRace(t *testing.T) {
 		case err != nil && (!errors.Is(err, ErrAuthority) || missing == nil):
 			t.Errorf("token %d: got error %v, and the token %v", i, err, token.Ref())
 		}
+	}
+}
+
+// What gives nothing now must not have a scope file give it later: to a token of a
+// name that the file knows, or to one that was narrowed by hand.
+func TestAuthorityOverFiles(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	read := []scopes.Scope{{API: "orders", Versions: []string{"v1"}, Methods: scopes.MethodOf("GET")}}
+	small := testToken("more")
+	small.Credential, small.Scopes, small.Sources, small.Expires = scopes.Digest{}, read, sources("192.0.2.7"), testNow.AddDate(0, 1, 0)
+	recreate := func(s *Store, ref string, actor Actor) error {
+		if _, err := s.Delete(ctx, actor, ref); err != nil {
+			return err
+		}
+		token := small
+		_, token.Name, _ = strings.Cut(ref, "/")
+		_, err := s.Create(ctx, actor, "acme", &token)
+		return err
+	}
+	narrow := func(t *testing.T, s *Store) {
+		t.Helper()
+		if _, _, err := s.Update(ctx, tester, "acme/more", edited(func(t *scopes.Token) { t.Scopes = read }), UpdateOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	asItIs := strings.Replace(authorityFile, "sources: [192.0.2.7], scopes: [{api: orders, version: \"v1\", methods: [GET, DELETE]}]", "sources: [192.0.2.7], scopes: [{api: orders, version: \"v1\", methods: [GET]}]", 1)
+	without := regexp.MustCompile(`(?m)^      more: .*\n`).ReplaceAllString(authorityFile, "")
+	for _, c := range []struct {
+		name, want string
+		do         func(*testing.T, *Store, Actor) error
+	}{
+		{"the name of a more powerful token", "has no orders:v1:DELETE", func(_ *testing.T, s *Store, a Actor) error { return recreate(s, "acme/more", a) }},
+		{"the name of a legacy token", "has no access: read_only", func(_ *testing.T, s *Store, a Actor) error { return recreate(s, "acme/legacy", a) }},
+		{"the name of a lesser token", "", func(_ *testing.T, s *Store, a Actor) error { return recreate(s, "acme/less", a) }},
+		{"a file that says what is, over one that says more", "has less than the file", func(t *testing.T, s *Store, a Actor) error {
+			t.Helper()
+			narrow(t, s)
+			_, err := tryApply(s, readFile(t, asItIs), PlanOptions{}, ApplyOptions{Actor: a, AllowWiden: true})
+			return err
+		}},
+		{"a prune of what a file says more of", "has less than the file", func(t *testing.T, s *Store, a Actor) error {
+			t.Helper()
+			narrow(t, s)
+			_, err := tryApply(s, readFile(t, without), PlanOptions{Prune: true}, ApplyOptions{Actor: a, AllowWiden: true})
+			return err
+		}},
+		{"a prune of what is as the file says", "", func(t *testing.T, s *Store, a Actor) error {
+			t.Helper()
+			_, err := tryApply(s, readFile(t, without), PlanOptions{Prune: true}, ApplyOptions{Actor: a, AllowWiden: true})
+			return err
+		}},
+		{"the same file again", "", func(t *testing.T, s *Store, a Actor) error {
+			t.Helper()
+			narrow(t, s)
+			_, err := tryApply(s, readFile(t, authorityFile), PlanOptions{}, ApplyOptions{Actor: a, AllowWiden: true})
+			return err
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			s, _, actor := authorityStore(t)
+			wantRefusal(t, c.do(t, s, actor), c.want)
+		})
 	}
 }
