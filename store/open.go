@@ -114,6 +114,7 @@ func (s *Store) start(whole bool) error {
 	if err != nil {
 		return err
 	}
+	s.opened = state.revision
 	lost, err := s.openJournal(state, whole)
 	if err != nil {
 		return err

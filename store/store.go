@@ -32,6 +32,7 @@ type Store struct {
 	now    func() time.Time
 	random io.Reader
 	log    *slog.Logger
+	bare   *slog.Logger // as it was given
 
 	db       *bolt.DB
 	file     *os.File // the one that db has mapped
@@ -52,6 +53,7 @@ type Store struct {
 	// the fields below.
 	writer   chan struct{}
 	revision uint64         // the highest that was ever used
+	opened   uint64         // the revision that the file had when it was opened
 	journal  *revocationLog // nil if the store is read-only
 	closed   bool
 }
@@ -70,6 +72,7 @@ func newStore(path string, o Options) *Store {
 	if s.log == nil {
 		s.log = slog.New(slog.DiscardHandler)
 	}
+	s.bare = s.log
 	s.log = s.log.With("store", path)
 	changed := make(chan struct{})
 	s.changed.Store(&changed)
