@@ -41,6 +41,8 @@ func init() {
 //	POST   /scopegate/tokens/{ref}/activate
 //	POST   /scopegate/tokens/{ref}/deactivate
 //	GET    /scopegate/reports/legacy
+//	GET    /scopegate/backup                           the answer is a copy of the store
+//	POST   /scopegate/restore                          the body is such a copy
 //
 // Who may reach the admin endpoint may use them all. Answers are JSON, and errors
 // are Caddy's: {"error": "…"}. Where more can be said there is more beside it:
@@ -59,7 +61,7 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 // Routes implements [caddy.AdminRouter].
 func (*Admin) Routes() []caddy.AdminRoute {
 	m := management{store: activeStore, actor: adminActor}
-	return m.routes()
+	return append(m.routes(), m.fileRoutes()...)
 }
 
 // Why the running server has no store. They are states, not failures: the same

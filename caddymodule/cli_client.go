@@ -47,26 +47,19 @@ func (c *client) sendJSON(ctx context.Context, method, path string, query url.Va
 // call sends a request and decodes the JSON of its answer, or, into a *[]byte, takes
 // the answer as it is. One that is an error becomes a [*refusal]. The body's type is "" where there is no body.
 func (c *client) call(ctx context.Context, method, path string, query url.Values, bodyType string, body []byte, answer any) error {
-	target := c.base + path
 	if len(query) > 0 {
-		target += "?" + query.Encode()
+		path += "?" + query.Encode()
 	}
-	request, err := http.NewRequestWithContext(ctx, method, target, bytes.NewReader(body))
+	return c.upload(ctx, method, path, bodyType, bytes.NewReader(body), answer)
+}
+
+// upload is call with a body that is read as it is sent.
+func (c *client) upload(ctx context.Context, method, path, bodyType string, body io.Reader, answer any) error {
+	response, err := c.do(ctx, method, path, bodyType, body)
 	if err != nil {
 		return err
 	}
-	maps.Copy(request.Header, c.header)
-	if bodyType != "" {
-		request.Header.Set("Content-Type", bodyType)
-	}
-	response, err := c.http.Do(request)
-	if err != nil {
-		return c.explainFailure(err)
-	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return c.readRefusal(response)
-	}
 	if whole, ok := answer.(*[]byte); ok {
 		*whole, err = io.ReadAll(response.Body)
 	} else {
@@ -76,6 +69,40 @@ func (c *client) call(ctx context.Context, method, path string, query url.Values
 		return fmt.Errorf("reading the answer of %s: %w", c.address, err)
 	}
 	return nil
+}
+
+// download writes what is at a path to w.
+func (c *client) download(ctx context.Context, path string, w io.Writer) error {
+	response, err := c.do(ctx, http.MethodGet, path, "", http.NoBody)
+	if err != nil {
+		return err
+	}
+	defer response.Body.Close()
+	if _, err := io.Copy(w, response.Body); err != nil {
+		return fmt.Errorf("reading the answer of %s: %w", c.address, err)
+	}
+	return nil
+}
+
+// do sends a request and returns an answer that is no error.
+func (c *client) do(ctx context.Context, method, path, bodyType string, body io.Reader) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
+	if err != nil {
+		return nil, err
+	}
+	maps.Copy(request.Header, c.header)
+	if bodyType != "" {
+		request.Header.Set("Content-Type", bodyType)
+	}
+	response, err := c.http.Do(request)
+	if err != nil {
+		return nil, c.explainFailure(err)
+	}
+	if response.StatusCode != http.StatusOK {
+		defer response.Body.Close()
+		return nil, c.readRefusal(response)
+	}
+	return response, nil
 }
 
 // explainFailure says what to do where there was no answer at all.

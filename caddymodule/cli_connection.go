@@ -61,7 +61,18 @@ func (c *connection) with(use storeUse, do func(*client) error) error {
 }
 
 // withStore opens the store file and runs do with a client for routes that serve it.
-func (c *connection) withStore(use storeUse, do func(*client) error) (err error) {
+func (c *connection) withStore(use storeUse, do func(*client) error) error {
+	return c.withOpen(use, func(s *store.Store) error {
+		m := management{
+			store: func() (*store.Store, error) { return s, nil },
+			actor: func(*http.Request) store.Actor { return store.Actor{Name: "store file, user " + currentUser()} },
+		}
+		return do(&client{http: http.Client{Transport: inProcess(m.routes())}, base: "http://localhost"})
+	})
+}
+
+// withOpen opens the store file and runs do with it.
+func (c *connection) withOpen(use storeUse, do func(*store.Store) error) (err error) {
 	if _, err := os.Stat(c.store); err != nil && use != creates {
 		return fmt.Errorf("opening the store: %w", err)
 	}
@@ -73,11 +84,7 @@ func (c *connection) withStore(use storeUse, do func(*client) error) (err error)
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	m := management{
-		store: func() (*store.Store, error) { return s, nil },
-		actor: func(*http.Request) store.Actor { return store.Actor{Name: "store file, user " + currentUser()} },
-	}
-	return do(&client{http: http.Client{Transport: inProcess(m.routes())}, base: "http://localhost"})
+	return do(s)
 }
 
 // currentUser returns the name of the user that runs this process, for the audit log.

@@ -3,9 +3,11 @@ package caddymodule
 import (
 	"context"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -28,6 +30,7 @@ const mendInterval = 2 * time.Second
 // was replaced.
 type pooled struct {
 	current atomic.Pointer[store.Store]
+	opening sync.Mutex // is held while another store takes the place of current
 	path    string
 	logger  *slog.Logger
 	cancel  context.CancelFunc
@@ -85,6 +88,8 @@ func (p *pooled) attend(ctx context.Context) {
 
 // mend closes the store that failed and opens it again.
 func (p *pooled) mend() error {
+	p.opening.Lock()
+	defer p.opening.Unlock()
 	if err := p.Store().Close(); err != nil {
 		p.logger.Warn("closing the store that failed", "error", err)
 	}
@@ -94,6 +99,14 @@ func (p *pooled) mend() error {
 	}
 	p.current.Store(s)
 	return nil
+}
+
+// replace puts a copy in the place of the store, and returns the one that was opened.
+func (p *pooled) replace(ctx context.Context, actor store.Actor, copied io.Reader) (*store.Store, error) {
+	p.opening.Lock()
+	defer p.opening.Unlock()
+	err := p.Store().Replace(ctx, actor, copied, func(next *store.Store) { p.current.Store(next) })
+	return p.Store(), err
 }
 
 // shareStore takes the store that this process has open under a key; nil if there

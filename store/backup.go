@@ -45,33 +45,33 @@ const beforeSuffix = ".before-restore"
 // one the error wraps [ErrNoLog], unless the loss is accepted. A copy that is
 // damaged, newer or of another store changes nothing. The store that was there stays
 // beside the new one, its name ending in ".before-restore".
-func Restore(path string, copy io.Reader, o RestoreOptions) (*Store, error) {
+func Restore(ctx context.Context, path string, copied io.Reader, o RestoreOptions) (*Store, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return nil, fmt.Errorf("store: %w", err)
 	}
 	r := &restoration{path: path, options: o}
 	defer r.close()
-	if err := r.prepare(copy); err != nil {
+	if err := r.prepare(copied); err != nil {
 		return nil, fmt.Errorf("store: restoring %s: %w", path, err)
 	}
 	if err := r.lockOld(); err != nil {
 		return nil, fmt.Errorf("store: restoring %s: %w", path, err)
 	}
-	return r.swap(context.Background(), Actor{Name: "restore"})
+	return r.swap(ctx, Actor{Name: "restore"})
 }
 
 // Replace puts a copy that [Store.Backup] made in the place of the store, which is
 // closed, and returns the one that was opened: with it use is called, while the old
 // one still answers, so that there is always one to decide with. As [Restore] does,
 // it keeps up what was revoked since, and at an error it leaves the store as it is.
-func (s *Store) Replace(ctx context.Context, actor Actor, copy io.Reader, use func(*Store)) error {
+func (s *Store) Replace(ctx context.Context, actor Actor, copied io.Reader, use func(*Store)) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
 	r := &restoration{path: s.path, options: RestoreOptions{Options: s.options()}}
 	defer r.close()
-	if err := r.prepare(copy); err != nil {
+	if err := r.prepare(copied); err != nil {
 		return fmt.Errorf("store: restoring %s: %w", s.path, err)
 	}
 	if err := s.lock(ctx); err != nil {
@@ -112,22 +112,24 @@ func (r *restoration) close() {
 }
 
 // prepare writes the copy beside the store and checks all of it.
-func (r *restoration) prepare(copy io.Reader) error {
+func (r *restoration) prepare(copied io.Reader) error {
 	file, err := os.CreateTemp(filepath.Dir(r.path), filepath.Base(r.path)+".*") // mode 0600
 	if err != nil {
 		return err
 	}
 	r.file = file.Name()
-	_, err = io.Copy(file, copy)
+	_, err = io.Copy(file, copied)
 	if err == nil {
 		err = file.Sync()
 	}
 	if err = errors.Join(err, file.Close()); err != nil {
 		return err
 	}
-	if r.id, err = checkCopy(r.file); err != nil {
+	found, err := checkCopy(r.file)
+	if err != nil {
 		return err
 	}
+	r.id = found.id
 	return r.checkLog()
 }
 
@@ -221,22 +223,32 @@ func writeFileSynced(path, content string) error {
 	return errors.Join(err, file.Close())
 }
 
+// Verify checks a copy that [Store.Backup] made: the file as a whole and each record
+// in it. It returns the revision of the store that it was made of.
+func Verify(path string) (revision uint64, err error) {
+	state, err := checkCopy(path)
+	if err != nil {
+		return 0, fmt.Errorf("store: checking %s: %w", path, err)
+	}
+	return state.revision, nil
+}
+
 // checkCopy checks a file as an open does, and all records in it besides, and returns
-// the id of the store.
-func checkCopy(path string) (id string, err error) {
+// what the store knows of itself.
+func checkCopy(path string) (found state, err error) {
 	s := newStore(path, Options{ReadOnly: true})
 	if _, err := s.openFile(); err != nil {
-		return "", err
+		return state{}, err
 	}
 	defer func() { err = errors.Join(err, s.db.Close()) }()
 	if err := s.migrate(migrations); err != nil && !errors.Is(err, ErrReadOnly) { // older is fine
-		return "", err
+		return state{}, err
 	}
 	err = s.view(func(r reader) error {
-		id = r.state.id
+		found = r.state
 		return r.checkRecords()
 	})
-	return id, err
+	return found, err
 }
 
 // checkRecords reads every record, and fails at the first that cannot be read.

@@ -55,14 +55,14 @@ func wantRevoked(t *testing.T, s *Store) {
 func TestRestore(t *testing.T) {
 	t.Parallel()
 	s, path, older := backedUp(t)
-	if _, err := Restore(path, bytes.NewReader(older), RestoreOptions{Options: testOptions()}); !errors.Is(err, ErrLocked) {
+	if _, err := Restore(context.Background(), path, bytes.NewReader(older), RestoreOptions{Options: testOptions()}); !errors.Is(err, ErrLocked) {
 		t.Fatalf("restoring a store that is open: got %v, want ErrLocked", err)
 	}
 	revision := s.Snapshot().Revision()
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := Restore(path, bytes.NewReader(older), RestoreOptions{Options: testOptions()})
+	s, err := Restore(context.Background(), path, bytes.NewReader(older), RestoreOptions{Options: testOptions()})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -107,7 +107,7 @@ func TestRestoreRefuses(t *testing.T) {
 		"something else": {[]byte(strings.Repeat("no store ", 4096)), ErrForeign},
 		"another store":  {backupOf(t, another), ErrForeign},
 	} {
-		if _, err := Restore(path, bytes.NewReader(test.copy), RestoreOptions{Options: testOptions()}); !errors.Is(err, test.want) {
+		if _, err := Restore(context.Background(), path, bytes.NewReader(test.copy), RestoreOptions{Options: testOptions()}); !errors.Is(err, test.want) {
 			t.Errorf("%s: got %v, want %v", name, err, test.want)
 		}
 		if after := must(t, func() ([]byte, error) { return os.ReadFile(path) }); !bytes.Equal(after, before) {
@@ -126,14 +126,14 @@ func TestRestoreElsewhere(t *testing.T) {
 	t.Parallel()
 	_, _, older := backedUp(t)
 	elsewhere := newPath(t)
-	if _, err := Restore(elsewhere, bytes.NewReader(older), RestoreOptions{Options: testOptions()}); !errors.Is(err, ErrNoLog) ||
+	if _, err := Restore(context.Background(), elsewhere, bytes.NewReader(older), RestoreOptions{Options: testOptions()}); !errors.Is(err, ErrNoLog) ||
 		!strings.Contains(err.Error(), "--accept-loss") {
 		t.Errorf("without a log: got %v, want ErrNoLog that says how to go on", err)
 	}
 	if _, err := os.Stat(elsewhere); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("a refused restore made a store: %v", err)
 	}
-	s, err := Restore(elsewhere, bytes.NewReader(older), RestoreOptions{Options: testOptions(), AcceptLoss: true})
+	s, err := Restore(context.Background(), elsewhere, bytes.NewReader(older), RestoreOptions{Options: testOptions(), AcceptLoss: true})
 	if err != nil {
 		t.Fatal(err)
 	}
