@@ -107,7 +107,7 @@ func (a *AdminHandler) answer(w http.ResponseWriter, r *http.Request) error {
 
 // maxAdminBody bounds the body of any request, in bytes: that of several scope
 // files. Most routes have a lower bound of their own.
-const maxAdminBody = scopes.MaxFileBytes + 1<<20
+const maxAdminBody = scopes.MaxFileBytes + maxSentCredentials
 
 // store returns the store that the site decides with: it is the same one in which
 // a change is made, even while another configuration takes over.

@@ -342,4 +342,9 @@ func testAdminIsTold(t *testing.T, g *gateway) {
 	if string(logged) != want {
 		t.Errorf("the access log has %s, want %s", logged, want)
 	}
+	id := g.manage(t, "viewer", "GET", "/scopegate/tokens/ops/helpdesk", "", "").id(t)
+	audit := g.manage(t, "viewer", "GET", "/scopegate/log?action=deactivate&name=acme/switched", "", "")
+	if actor := `"actor":"token ops/helpdesk (` + id + `), from 127.0.0.1"`; !strings.Contains(audit.body, actor) {
+		t.Errorf("the audit log has %s, want %s", audit.body, actor)
+	}
 }

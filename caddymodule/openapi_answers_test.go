@@ -95,7 +95,7 @@ func (d *apiDocument) check(t *testing.T, op apiOperation, got reply) {
 		}
 	}
 	if err := schema.Validate(value); err != nil {
-		t.Errorf("got %d %s\nwhich is not as the document says: %v", got.status, got.body, err)
+		t.Errorf("got %d %s\nwhich is not as the document says: %v", got.status, excerpt(got.body), err)
 	}
 }
 
@@ -127,6 +127,9 @@ func posedFor(account string) []posed {
 		{"explain", "/scopegate/explain", jsonType, `{"token":"ops/legacy","method":"GET","url":"/orders/v1","from":"192.0.2.1","headers":{"Accept":["*/*"]}}`, 200},
 		{"explain", "/scopegate/explain", jsonType, `{"token":"acme/less","method":"DELETE","url":"/orders/v1/7"}`, 200},
 		{"explain", "/scopegate/explain", jsonType, `{"token":"acme/unknown","method":"GET","url":"/"}`, 404},
+		{"log", "/scopegate/log", "", "", 200},
+		{"log", "/scopegate/log?after=0&limit=2&kind=token&wait=1s", "", "", 200},
+		{"log", "/scopegate/log?limit=0", "", "", 400},
 		{"accounts/list", "/scopegate/accounts", "", "", 200},
 		{"accounts/create", "/scopegate/accounts", jsonType, `{"name":"` + account + `","title":"Title","max_active_tokens":30}`, 200},
 		{"accounts/create", "/scopegate/accounts", jsonType, `{"name":"` + account + `"}`, 409},

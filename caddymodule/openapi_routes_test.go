@@ -48,9 +48,6 @@ var adminOnly = map[string]string{
 	"POST /scopegate/tokens/{first}/{second}": "names a token by its id",
 }
 
-// unserved are operations whose routes are still to come.
-var unserved = map[string]bool{"log": true}
-
 // The document, the operations of the built-in API and the routes are the same
 // things.
 func TestOpenAPIHasTheRoutes(t *testing.T) {
@@ -60,12 +57,6 @@ func TestOpenAPIHasTheRoutes(t *testing.T) {
 	led := make(map[string]bool)
 	for _, op := range scopes.ManagementAPI().Operations {
 		method := op.Methods.String()
-		if unserved[op.Name] {
-			if s := serving[op.Name]; s != nil || documented[op.Name] != "" {
-				t.Errorf("operation %s is served now: it is no longer to come", op.Name)
-			}
-			continue
-		}
 		if documented[op.Name] != method+" "+op.Path {
 			t.Errorf("operation %s: the document has %q, want %s %s", op.Name, documented[op.Name], method, op.Path)
 		}
