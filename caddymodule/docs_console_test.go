@@ -14,22 +14,35 @@ import (
 	"testing"
 )
 
+// consolePages are the pages whose commands are run.
+var consolePages = []string{"cli.md", "daily-work.md"}
+
 // TestDocsConsole runs the commands that a page shows, in its order, against one
 // gateway with the example scope file, and compares what they print. What differs
 // each time, such as ids and times, is not compared.
 func TestDocsConsole(t *testing.T) {
 	t.Parallel()
+	for _, name := range consolePages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testConsolePage(t, name)
+		})
+	}
+}
+
+func testConsolePage(t *testing.T, name string) {
+	t.Helper()
 	example := readFile(t, filepath.Join(docsFolder, "scopes.example.yaml"))
 	g := startGateway(t, proxyCaddyfile, example)
 	writeFile(t, filepath.Join(g.dir, "next.yaml"), nextScopes(t, example))
 	writeFile(t, filepath.Join(g.dir, "catalogs.yaml"), readFile(t, filepath.Join(docsFolder, "docs", "examples", "catalogs.yaml")))
-	for _, b := range pages(t, "cli.md")[0].blocks {
+	for _, b := range pages(t, name)[0].blocks {
 		if b.info != "console" {
 			continue
 		}
 		for command, want := range commandsOf(b.text) {
 			if got := g.console(t, command); simplified(got) != simplified(want) {
-				t.Errorf("docs/cli.md, below line %d: %s\nprints\n%s\nand is said to print\n%s", b.line, command, got, want)
+				t.Errorf("docs/%s, below line %d: %s\nprints\n%s\nand is said to print\n%s", name, b.line, command, got, want)
 			}
 		}
 	}
@@ -59,7 +72,7 @@ func commandsOf(text string) iter.Seq2[string, string] {
 	}
 }
 
-// console runs a command as docs/cli.md shows it and returns what it prints, what
+// console runs a command as a page shows it and returns what it prints, what
 // is for people before what is the result.
 func (g *gateway) console(t *testing.T, command string) string {
 	t.Helper()
@@ -86,7 +99,7 @@ func (g *gateway) console(t *testing.T, command string) string {
 	return stderr.String() + stdout.String()
 }
 
-// curl does what curl does with the few options that docs/cli.md uses.
+// curl does what curl does with the few options that the pages use.
 func (g *gateway) curl(ctx context.Context, t *testing.T, words []string) string {
 	t.Helper()
 	method, url, body := http.MethodGet, "", ""
