@@ -11,7 +11,7 @@ import (
 func init() {
 	caddycmd.RegisterCommand(caddycmd.Command{
 		Name:  "scopegate",
-		Usage: "<command>",
+		Usage: "COMMAND",
 		Short: "Manages the scoped tokens of a Scopegate gateway",
 		Long: `
 Manages what Scopegate remembers: APIs, accounts, and tokens with their scopes.
@@ -36,6 +36,7 @@ did what it says, 1 if it failed, and 2 if "plan" or "drift" found a difference.
 				importDocumentsCommand(),
 				backupCommand(), restoreCommand(),
 			)
+			completeAll(cmd)
 		},
 	})
 }

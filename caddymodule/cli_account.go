@@ -11,7 +11,7 @@ import (
 
 func accountCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "account",
+		Use:   "account COMMAND",
 		Short: "Lists accounts, and makes or deletes one",
 		Long: `Lists accounts, and makes or deletes one. An account is the tenant that owns tokens; a
 scope file and "token create" make the accounts that they name.`,
@@ -38,7 +38,7 @@ func accountListCommand() *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			return show(cmd, asJSON, accounts, func(w io.Writer) { writeAccounts(w, accounts) })
+			return showTable(cmd, asJSON, accounts, func(w io.Writer) { writeAccounts(w, accounts) })
 		},
 	}
 	c.flags(cmd)

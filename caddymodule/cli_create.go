@@ -117,7 +117,7 @@ type tokenFlags struct {
 // add adds the flags. unset says how those can be unset that a token need not have.
 func (f *tokenFlags) add(flags *pflag.FlagSet, unset string) {
 	flags.StringVar(&f.description, "description", "", "What the token is for")
-	flags.StringVar(&f.contact, "contact", "", `Whom to ask about it: an address, or "Name <address>"`)
+	flags.StringVar(&f.contact, "contact", "", "Whom to ask about it: an address, with a name in front of it or without, as mail has it")
 	flags.StringArrayVar(&f.scopes, "scope", nil, "What it may do, as API:VERSION:METHODS[:OPERATIONS]; may be repeated")
 	flags.StringVar(&f.version, "version", "", "The version that it is pinned to"+unset)
 	flags.StringVar(&f.expires, "expires", "", "When it ends: a date, or a time (RFC 3339)"+unset)

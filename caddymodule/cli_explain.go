@@ -34,7 +34,8 @@ The exit code is 0 if it could be decided, whatever the decision; --json tells i
 to programs.`,
 		Example: `  caddy scopegate explain --token acme/nightly-sync GET /orders/v1/7
   caddy scopegate explain --token acme/nightly-sync GET /catalog/items -H 'Catalog-Version: 2026-01'
-  caddy scopegate explain --scopes scopes.yaml --token acme/nightly-sync --from 203.0.113.7 --at 2027-04-01 GET /orders/v1`,
+  caddy scopegate explain --scopes scopes.yaml --token acme/nightly-sync \
+      --from 203.0.113.7 --at 2027-04-01 GET /orders/v1`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			q.Method, q.URL = args[0], args[1]

@@ -15,7 +15,7 @@ import (
 
 func importDocumentsCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "import <command>",
+		Use:     "import COMMAND",
 		Short:   "Turns what others have into parts of a scope file",
 		Example: "  caddy scopegate import openapi orders.yaml > apis.yaml",
 	}
@@ -48,7 +48,8 @@ left out: requests to it are refused. So are operations that match the same requ
 as others. The exit code is 1 only if no document could be read. FILE may be - for
 standard input.`,
 		Example: `  caddy scopegate import openapi orders.yaml --upstream http://127.0.0.1:9000
-  caddy scopegate import openapi catalogs.json --api catalogs --version 13,14 --version-param apiVersion --account-param AccountSID`,
+  caddy scopegate import openapi catalogs.json --api catalogs --version 13,14 \
+      --version-param apiVersion --account-param AccountSID`,
 		Args: cobra.MinimumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := flags.complete(cmd, args); err != nil {

@@ -9,7 +9,7 @@ import (
 
 func reportCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "report",
+		Use:     "report COMMAND",
 		Short:   "Tells which tokens need attention",
 		Example: "  caddy scopegate report legacy",
 	}
@@ -37,7 +37,7 @@ scoped token.`,
 			}); err != nil {
 				return err
 			}
-			return show(cmd, asJSON, report, report.write)
+			return showTable(cmd, asJSON, report, report.write)
 		},
 	}
 	c.flags(cmd)

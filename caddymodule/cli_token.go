@@ -23,7 +23,7 @@ var (
 
 func tokenCommand() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "token",
+		Use:   "token COMMAND",
 		Short: "Lists tokens, and changes one",
 		Long: `Lists tokens, and changes one. A token is named account/name, or by its id (tok_…).
 
@@ -68,7 +68,7 @@ func listCommand() *cobra.Command {
 			}); err != nil {
 				return err
 			}
-			return show(cmd, asJSON, tokens, func(w io.Writer) { writeTokens(w, tokens) })
+			return showTable(cmd, asJSON, tokens, func(w io.Writer) { writeTokens(w, tokens) })
 		},
 	}
 	c.flags(cmd)
