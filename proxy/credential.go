@@ -42,22 +42,22 @@ type presented struct {
 }
 
 // grant looks the credential up, and puts what it finds into the zero Grant at
-// into: one is large. A user name that does not fit the token is as wrong as an
-// unknown credential.
+// into. A user name that does not fit the token is as wrong as an unknown credential.
 func (p *presented) grant(into *scopes.Grant, s Snapshot) {
 	if p.place == nil {
 		into.State = scopes.Anonymous
 		return
 	}
-	*into = s.Grant(p.digest)
+	s.GrantInto(into, p.digest)
 	if p.user != "" && p.user != into.Account && p.user != into.ID {
 		*into = scopes.Grant{}
 	}
 }
 
-// findCredential looks into every place. It reports false if more than one is
-// filled, one is filled twice, or one is filled with what no parser should accept.
-func (g *Gateway) findCredential(r *http.Request) (found presented, ok bool) {
+// findCredential looks into every place, and puts the credential into the zero
+// presented at into. It reports false if more than one is filled, one is filled
+// twice, or one is filled with what no parser should accept.
+func (g *Gateway) findCredential(into *presented, r *http.Request) (ok bool) {
 	places := g.places()
 	for i := range places {
 		p := &places[i]
@@ -66,21 +66,17 @@ func (g *Gateway) findCredential(r *http.Request) (found presented, ok bool) {
 			continue
 		}
 		if len(values) > 1 {
-			return presented{}, false
+			return false
 		}
-		var got presented
-		if !p.read(&got, values[0]) {
-			return presented{}, false
+		found, second := into, presented{}
+		if into.place != nil {
+			found = &second
 		}
-		if got.place == nil {
-			continue
+		if !p.read(found, values[0]) || second.place != nil {
+			return false
 		}
-		if found.place != nil {
-			return presented{}, false
-		}
-		found = got
 	}
-	return found, true
+	return true
 }
 
 // read reads a field's value as a credential of the place. A field without one,
@@ -140,12 +136,20 @@ func (p *Place) readBasic(into *presented, encoded string) (ok bool) {
 	return p.accept(into, password, user)
 }
 
-// isVisible tells of each byte whether it is a visible ASCII character.
-var isVisible = func() (visible [256]bool) {
-	for c := '!'; c <= '~'; c++ {
-		visible[c] = true
+// What a byte of a credential can be beside a visible ASCII character.
+const (
+	commaByte = 1 << iota
+	invisibleByte
+)
+
+var credentialClasses = func() (classes [256]uint8) {
+	for c := range classes {
+		if c < '!' || c > '~' {
+			classes[c] = invisibleByte
+		}
 	}
-	return visible
+	classes[','] = commaByte
+	return classes
 }()
 
 // accept takes a secret that consists of visible ASCII characters without a
@@ -157,12 +161,11 @@ func (p *Place) accept(into *presented, secret, user string) (ok bool) {
 	if len(secret) > scopes.MaxCredentialBytes {
 		return false
 	}
+	var has uint8
 	for i := range len(secret) {
-		if !isVisible[secret[i]] {
-			return false
-		}
+		has |= credentialClasses[secret[i]]
 	}
-	if p.Kind != Basic && strings.IndexByte(secret, ',') >= 0 {
+	if has&invisibleByte != 0 || has&commaByte != 0 && p.Kind != Basic {
 		return false
 	}
 	into.place, into.digest, into.user = p, scopes.DigestOf(secret), user

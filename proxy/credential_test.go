@@ -109,7 +109,8 @@ func TestFindCredential(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			g := &Gateway{Places: test.places}
-			found, ok := g.findCredential(parse(t, "GET / HTTP/1.1\nHost: example.com\n"+test.headers))
+			var found presented
+			ok := g.findCredential(&found, parse(t, "GET / HTTP/1.1\nHost: example.com\n"+test.headers))
 			switch {
 			case test.want == malformed:
 				if ok {
@@ -148,7 +149,8 @@ func TestBasicUserName(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.user, func(t *testing.T) {
 			t.Parallel()
-			found, ok := g.findCredential(parse(t, "GET / HTTP/1.1\nHost: h\nAuthorization: Basic "+basic(test.user, secretOf("reader"))))
+			var found presented
+			ok := g.findCredential(&found, parse(t, "GET / HTTP/1.1\nHost: h\nAuthorization: Basic "+basic(test.user, secretOf("reader"))))
 			var grant scopes.Grant
 			if found.grant(&grant, m); !ok || grant.State != test.want {
 				t.Errorf("user name %q: got state %v, %v, want %v", test.user, grant.State, ok, test.want)
@@ -158,7 +160,8 @@ func TestBasicUserName(t *testing.T) {
 	t.Run("unknown credential", func(t *testing.T) {
 		t.Parallel()
 		for _, user := range []string{"", "acme", "tok_reader"} {
-			found, _ := g.findCredential(parse(t, "GET / HTTP/1.1\nHost: h\nAuthorization: Basic "+basic(user, "unknown-credential")))
+			var found presented
+			g.findCredential(&found, parse(t, "GET / HTTP/1.1\nHost: h\nAuthorization: Basic "+basic(user, "unknown-credential")))
 			var grant scopes.Grant
 			if found.grant(&grant, m); grant.State != scopes.Unknown {
 				t.Errorf("user name %q: got state %v, want unknown", user, grant.State)

@@ -19,11 +19,10 @@ type fixed struct {
 
 func (f *fixed) Snapshot() proxy.Snapshot { return f }
 func (f *fixed) Catalog() *scopes.Catalog { return f.catalog }
-func (f *fixed) Grant(d scopes.Digest) scopes.Grant {
-	if d != f.digest {
-		return scopes.Grant{}
+func (f *fixed) GrantInto(g *scopes.Grant, d scopes.Digest) {
+	if d == f.digest {
+		*g = f.grant
 	}
-	return f.grant
 }
 
 // readOrders is a source whose only token may read orders in v1.

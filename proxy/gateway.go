@@ -14,9 +14,9 @@ import (
 
 // Snapshot is one consistent state of all tokens and APIs. It is immutable.
 type Snapshot interface {
-	// Grant returns what is known of the token with this credential; the zero
-	// Grant if there is none. It must not allocate.
-	Grant(scopes.Digest) scopes.Grant
+	// GrantInto puts what is known of the token with this credential into the zero
+	// Grant at into, and leaves that if there is none. It must not allocate.
+	GrantInto(into *scopes.Grant, credential scopes.Digest)
 	// Catalog returns the APIs that the grants are compiled against.
 	Catalog() *scopes.Catalog
 }
@@ -115,7 +115,8 @@ func (g *Gateway) JudgeInto(v *Verdict, r *http.Request) {
 
 // decide reads the credential and has the request evaluated.
 func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *scopes.View) {
-	found, ok := g.findCredential(r)
+	var found presented
+	ok := g.findCredential(&found, r)
 	if ok {
 		v.place = found.place
 		found.grant(&v.Grant, snapshot)

@@ -133,18 +133,25 @@ func (s *shard) find(d *scopes.Digest) *entry {
 	return nil
 }
 
-// grant returns what the entry's credential may do, but for what is the snapshot's or
-// in the extra. What it refers to is the shard's.
-func (s *shard) grant(e *entry) scopes.Grant {
+// idOf returns the id of an entry's token.
+func (s *shard) idOf(e *entry) string { return s.text[e.text:][:idBytes] }
+
+// grant fills in what the entry's credential may do, but for what is the snapshot's.
+// What it refers to is the shard's.
+func (s *shard) grant(g *scopes.Grant, e *entry) {
 	name := e.text + uint32(idBytes)
 	version := name + uint32(e.nameLength)
-	return scopes.Grant{
-		State:   e.kind.state(),
-		Access:  e.kind.access(),
-		ID:      s.text[e.text:name],
-		Name:    s.text[name:version],
-		Version: s.text[version : version+uint32(e.versionLength)],
-		Expires: e.expiry.unix(),
+	g.State, g.Access = e.kind.state(), e.kind.access()
+	g.ID, g.Name = s.text[e.text:name], s.text[name:version]
+	g.Version = s.text[version : version+uint32(e.versionLength)]
+	g.Expires = e.expiry.unix()
+	if e.extra == 0 {
+		return
+	}
+	x := &s.extras[e.extra-1]
+	g.Sources = x.sources
+	if e.expiry == expiryLater {
+		g.Expires = x.expires
 	}
 }
 

@@ -56,8 +56,12 @@ func TestShardFinds(t *testing.T) {
 			for i := range test.count {
 				d := test.digest(i)
 				e := s.find(&d)
-				if e == nil || e.digest != d || s.grant(e).ID != fmt.Sprintf("tok_%022d", i) || s.grant(e).Version != "v" {
+				if e == nil || e.digest != d {
 					t.Fatalf("entry %d: got %+v", i, e)
+				}
+				var g scopes.Grant
+				if s.grant(&g, e); g.ID != fmt.Sprintf("tok_%022d", i) || g.Version != "v" {
+					t.Fatalf("entry %d: got %+v", i, g)
 				}
 			}
 			for _, d := range []scopes.Digest{{}, {31: 7}, {7: 128}, {4: 255, 5: 255, 6: 255, 7: 255, 29: 3}, scopes.DigestOf("nobody's")} {

@@ -31,29 +31,30 @@ func (s *Snapshot) Counts() Counts { return s.counts }
 
 // Grant returns what the credential with the given digest may do; the zero Grant
 // for one that no token has, or has no longer. It does not allocate.
-func (s *Snapshot) Grant(d scopes.Digest) scopes.Grant {
+func (s *Snapshot) Grant(d scopes.Digest) (g scopes.Grant) {
+	s.GrantInto(&g, d)
+	return g
+}
+
+// GrantInto is Grant with a zero Grant of the caller's, which is filled in: it is too
+// large to be copied for each request.
+func (s *Snapshot) GrantInto(g *scopes.Grant, d scopes.Digest) {
 	shard := &s.shards[shardOf(&d)]
 	e := shard.find(&d)
 	if e == nil {
-		return scopes.Grant{}
+		return
 	}
-	g := shard.grant(e)
+	if e.extra != 0 {
+		if ends := shard.extras[e.extra-1].ends; ends != 0 && s.now().Unix() >= ends {
+			return
+		}
+	}
+	shard.grant(g, e)
 	g.Account = s.accounts.text[e.account : e.account+uint32(e.accountLength)]
 	if len(s.accounts.ids) > 0 {
 		g.AccountIDs = s.accounts.ids[e.account]
 	}
 	g.Rules = scopes.RulesAt(s.rules, e.rules)
-	if e.extra != 0 {
-		x := &shard.extras[e.extra-1]
-		if e.expiry == expiryLater {
-			g.Expires = x.expires
-		}
-		if x.ends != 0 && s.now().Unix() >= x.ends {
-			return scopes.Grant{}
-		}
-		g.Sources = x.sources
-	}
-	return g
 }
 
 // tokenOf returns the id of the token that has a credential, whether it is still
@@ -61,7 +62,7 @@ func (s *Snapshot) Grant(d scopes.Digest) scopes.Grant {
 func (s *Snapshot) tokenOf(d scopes.Digest) string {
 	shard := &s.shards[shardOf(&d)]
 	if e := shard.find(&d); e != nil {
-		return shard.grant(e).ID
+		return shard.idOf(e)
 	}
 	return ""
 }
