@@ -96,7 +96,8 @@ func (g *Gateway) Judge(r *http.Request) *Verdict {
 // JudgeInto is Judge with a verdict of the caller's, which is overwritten. It does
 // not allocate.
 func (g *Gateway) JudgeInto(v *Verdict, r *http.Request) {
-	*v = Verdict{Method: r.Method}
+	*v = Verdict{}
+	v.Method = r.Method
 	snapshot := g.Source.Snapshot()
 	if snapshot == nil {
 		return // the zero Decision: stale
@@ -121,14 +122,14 @@ func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *s
 		v.place = found.place
 		found.grant(&v.Grant, snapshot)
 	}
-	v.request = scopes.Request{
-		Method: r.Method, Target: v.Target, Host: r.Host, Header: r.Header, Now: g.now(),
-	}
+	request := &v.request
+	request.Method, request.Target, request.Host = r.Method, v.Target, r.Host
+	request.Header, request.Now = r.Header, g.now()
 	if len(v.Grant.Sources) > 0 {
 		v.unverified = isEarly(r)
-		v.request.Source = g.clientAddr(r)
+		request.Source = g.clientAddr(r)
 	}
-	v.Decision = view.Decide(&v.request, &v.Grant)
+	v.Decision = view.Decide(request, &v.Grant)
 	mayShadow := v.Decision.Reason != scopes.MalformedRequest
 	if !ok {
 		v.Decision = scopes.Decision{Reason: scopes.MalformedRequest}
@@ -136,7 +137,7 @@ func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *s
 	v.Through = v.Decision.Allowed() || g.Shadow && mayShadow
 	v.API, v.Version = v.Decision.API, v.Decision.Version
 	if v.Through && !v.Decision.Allowed() {
-		route := view.Route(&v.request)
+		route := view.Route(request)
 		v.API, v.Version = route.API, route.Version
 	}
 }

@@ -16,9 +16,9 @@ type memory struct {
 	grants  map[scopes.Digest]scopes.Grant
 }
 
-func (m *memory) Snapshot() Snapshot                 { return m }
+func (m *memory) Snapshot() Snapshot                         { return m }
 func (m *memory) GrantInto(g *scopes.Grant, d scopes.Digest) { *g = m.grants[d] }
-func (m *memory) Catalog() *scopes.Catalog           { return m.catalog }
+func (m *memory) Catalog() *scopes.Catalog                   { return m.catalog }
 
 // gateway returns a gateway with the defaults, whose clock stands still.
 func (m *memory) gateway() *Gateway {

@@ -104,10 +104,9 @@ type evaluation struct {
 	grant    *Grant
 	decision Decision
 
-	target     target
+	search            // for the operation
 	flaw       string // what is wrong with the target
 	leaf       *leaf
-	method     Methods
 	methodOnly bool // leaf matches but for its method
 	version    int  // position in the API's versions
 }
@@ -149,7 +148,7 @@ func unless(ok bool, reason Reason) Reason {
 // API that it leads to takes that as data, so for those the API is looked up
 // right here.
 func (e *evaluation) readTarget() Reason {
-	e.target, e.flaw = parseTarget(e.request.Target, e.view.slashes)
+	e.flaw = e.target.parse(e.request.Target, e.view.slashes)
 	if e.flaw == "" && e.target.slashes && !e.slashIsData() {
 		e.flaw = "the path has an encoded slash, which no API here allows at this place"
 	}
@@ -194,11 +193,11 @@ func (e *evaluation) fromSource() bool {
 // too; the reason for it comes last, in scopes.
 func (e *evaluation) operation() Reason {
 	e.method = MethodOf(e.request.Method)
-	s := search{host: splitHost(e.request.Host), method: e.method, escaped: e.target.escaped}
-	s.find(e.view.router, e.target.path[1:])
-	e.leaf, e.methodOnly = s.found, false
+	e.host, e.found, e.near = splitHost(e.request.Host), nil, nil
+	e.find(e.view.router, 0)
+	e.leaf, e.methodOnly = e.found, false
 	if e.leaf == nil {
-		if e.leaf = s.near; e.leaf == nil {
+		if e.leaf = e.near; e.leaf == nil {
 			return NoAPI
 		}
 		e.methodOnly = true
@@ -267,14 +266,14 @@ func (e *evaluation) bestRule() Reason {
 // MethodsAt returns the methods that operations served here have at a target on
 // a host: what a CORS preflight asks for. None if the target is malformed.
 func (v *View) MethodsAt(host, rawTarget string) Methods {
-	t, flaw := parseTarget(rawTarget, v.slashes)
-	if flaw != "" || t.slashes {
+	s := search{host: splitHost(host)}
+	if flaw := s.target.parse(rawTarget, v.slashes); flaw != "" || s.target.slashes {
 		return 0
 	}
 	var methods Methods
 	for one := Methods(1); one != 0; one <<= 1 {
-		s := search{host: splitHost(host), method: one, escaped: t.escaped}
-		if AllMethods.Has(one) && s.find(v.router, t.path[1:]) {
+		s.method = one
+		if AllMethods.Has(one) && s.find(v.router, 0) {
 			methods |= one
 		}
 	}

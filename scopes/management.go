@@ -73,8 +73,8 @@ func (o *Operation) Values(rawTarget string) (segments []string, ok bool) {
 	if err != nil || template.hasRest() {
 		return nil, false
 	}
-	t, flaw := parseTarget(rawTarget, false)
-	if flaw != "" {
+	var t target
+	if flaw := t.parse(rawTarget, false); flaw != "" {
 		return nil, false
 	}
 	path := t.path[1:]

@@ -130,66 +130,67 @@ func (l *leaf) serves(h host) bool {
 
 // search is one lookup: what is looked for, and the best that was found.
 type search struct {
-	host    host
-	method  Methods
-	escaped bool  // some segment of the path is percent-encoded
-	found   *leaf // the most specific that matches host, path and method
-	near    *leaf // the most specific that matches host and path
+	target target
+	host   host
+	method Methods
+	found  *leaf // the most specific that matches host, path and method
+	near   *leaf // the most specific that matches host and path
 }
 
-// find walks the trie along path, which starts after a slash, in the order of
+// find walks the trie below n along the path from a segment on, in the order of
 // precedence, and reports whether it found a leaf that matches wholly.
-func (s *search) find(n *node, path string) bool {
-	segment, rest, more := cutSegment(path)
+func (s *search) find(n *node, at int) bool {
+	segment := s.target.segment(at)
 	switch {
-	case segment == "" && !more: // a trailing slash
+	case segment == "" && at+1 == s.target.count: // a trailing slash
 		if s.choose(n.slashEnds) {
 			return true
 		}
-	case s.findLiteral(n, segment, rest, more):
+	case s.findLiteral(n, segment, at):
 		return true
-	case n.parameter != nil && s.descend(n.parameter, rest, more):
+	case n.parameter != nil && s.descend(n.parameter, at):
 		return true
 	}
 	return s.choose(n.rests)
 }
 
-// descend goes on below n, or ends there if the path does.
-func (s *search) descend(n *node, rest string, more bool) bool {
-	if more {
-		return s.find(n, rest)
+// descend goes on below n, where the segment at a position led, or ends there if the
+// path does.
+func (s *search) descend(n *node, at int) bool {
+	if at+1 < s.target.count {
+		return s.find(n, at+1)
 	}
 	return s.choose(n.ends) || s.choose(n.rests)
 }
 
-func (s *search) findLiteral(n *node, segment, rest string, more bool) bool {
+func (s *search) findLiteral(n *node, segment string, at int) bool {
 	if n.literals == nil && n.folded == nil {
 		return false
 	}
-	if !s.escaped || strings.IndexByte(segment, '%') < 0 {
-		if child := n.literals[segment]; child != nil && s.descend(child, rest, more) {
+	if !s.target.escaped || strings.IndexByte(segment, '%') < 0 {
+		if child := n.literals[segment]; child != nil && s.descend(child, at) {
 			return true
 		}
-		return n.folded != nil && findFolded(s, n, segment, rest, more)
+		return n.folded != nil && findFolded(s, n, segment, at)
 	}
 	var buf [maxLiteral]byte
 	decoded, ok := unescapeInto(buf[:0], segment)
 	if !ok {
 		return false // an encoded slash, or longer than any literal
 	}
-	if child := n.literals[string(decoded)]; child != nil && s.descend(child, rest, more) {
+	if child := n.literals[string(decoded)]; child != nil && s.descend(child, at) {
 		return true
 	}
-	return n.folded != nil && findFolded(s, n, decoded, rest, more)
+	return n.folded != nil && findFolded(s, n, decoded, at)
 }
 
-func findFolded[T string | []byte](s *search, n *node, segment T, rest string, more bool) bool {
+func findFolded[T string | []byte](s *search, n *node, segment T, at int) bool {
 	if len(segment) > maxLiteral {
 		return false
 	}
 	var buf [maxLiteral]byte
 	child := n.folded[string(appendLower(buf[:0], segment))]
-	return child != nil && s.descend(child, rest, more)
+	return child != nil && s.descend(child, at)
 }
 
 // choose takes the first of the leaves that matches host and method. An

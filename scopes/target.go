@@ -14,47 +14,50 @@ type target struct {
 	query   string // raw, after the "?"
 	escaped bool   // some segment is percent-encoded
 	slashes bool   // some segment holds an encoded slash
+	count   int    // of the path's segments
+	// ends are the positions where the first segments end, so that they need not be
+	// searched for again.
+	ends [16]int
 }
 
-// parseTarget checks a raw target. What is wrong with it comes back as a text
-// for people, "" if nothing is. An encoded slash passes here only if
-// slashesAllowed; whether the API allows it is known later.
-func parseTarget(raw string, slashesAllowed bool) (target, string) {
-	path, query, _ := cutByte(raw, '?')
-	t := target{path: path, query: query}
-	if !strings.HasPrefix(path, "/") {
-		return t, `the target does not start with "/"`
+// parse checks a raw target, and puts it into the zero target t. What is wrong with
+// it comes back as a text for people, "" if nothing is. An encoded slash passes here
+// only if slashesAllowed; whether the API allows it is known later.
+func (t *target) parse(raw string, slashesAllowed bool) (flaw string) {
+	t.path, t.query, _ = cutByte(raw, '?')
+	if !strings.HasPrefix(t.path, "/") {
+		return `the target does not start with "/"`
 	}
-	for i := range len(query) {
-		if c := query[i]; c <= ' ' || c == 0x7f || c == '#' {
-			return t, "the query has a space, a control character or #"
+	for i := range len(t.query) {
+		if c := t.query[i]; c <= ' ' || c == 0x7f || c == '#' {
+			return "the query has a space, a control character or #"
 		}
 	}
-	return t, t.checkPath(slashesAllowed)
+	return t.checkPath(slashesAllowed)
 }
 
 // checkPath goes through the path once, segment by segment.
 func (t *target) checkPath(slashesAllowed bool) (flaw string) {
+	path := t.path
 	start, escaped := 1, false
-	for i := 1; i <= len(t.path); i++ {
-		if i < len(t.path) {
-			switch pathClasses[t.path[i]] {
-			case plainByte:
-				continue
-			case percentByte:
-				escaped = true
-				continue
-			case refusedByte:
-				return rawFlaw(t.path[i])
-			}
+	for i := 1; i <= len(path); i++ {
+		for i < len(path) && isPlain[path[i]] {
+			i++
 		}
-		segment := t.path[start:i]
+		if i < len(path) && path[i] != '/' {
+			if path[i] != '%' {
+				return rawFlaw(path[i])
+			}
+			escaped = true
+			continue
+		}
+		segment := path[start:i]
 		switch {
 		case escaped:
 			var slash bool
 			slash, flaw = checkEscaped(segment, slashesAllowed)
 			t.slashes = t.slashes || slash
-		case segment == "" && i < len(t.path):
+		case segment == "" && i < len(path):
 			flaw = "the path has an empty segment"
 		default:
 			flaw = dotFlaw(segment)
@@ -63,28 +66,22 @@ func (t *target) checkPath(slashesAllowed bool) (flaw string) {
 			return flaw
 		}
 		t.escaped = t.escaped || escaped
+		if t.count < len(t.ends) {
+			t.ends[t.count] = i
+		}
+		t.count++
 		start, escaped = i+1, false
 	}
 	return ""
 }
 
-// What a byte is to a raw path. Plain are those of RFC 3986, section 3.3, without
-// ";", and "[" and "]", which Go passes on as they are.
-const (
-	refusedByte = iota
-	plainByte
-	percentByte
-	slashByte
-)
-
-var pathClasses = func() (classes [256]uint8) {
+// isPlain tells of each byte whether it can stand in a segment as it is: those of
+// RFC 3986, section 3.3, without ";", and "[" and "]", which Go passes on.
+var isPlain = func() (plain [256]bool) {
 	for c := range utf8.RuneSelf {
-		if isAlphanumeric(byte(c)) || strings.IndexByte("-._~!$&'()*+,=:@[]", byte(c)) >= 0 {
-			classes[c] = plainByte
-		}
+		plain[c] = isAlphanumeric(byte(c)) || strings.IndexByte("-._~!$&'()*+,=:@[]", byte(c)) >= 0
 	}
-	classes['%'], classes['/'] = percentByte, slashByte
-	return classes
+	return plain
 }()
 
 // checkEscaped checks a segment with percent-escapes: each by itself, then the
@@ -252,7 +249,7 @@ func unescapeInto(dst []byte, segment string) ([]byte, bool) {
 	return dst, true
 }
 
-// unescape decodes a segment that parseTarget has passed. It allocates only if
+// unescape decodes a segment that parse has passed. It allocates only if
 // the segment has escapes.
 func unescape(segment string) string {
 	if strings.IndexByte(segment, '%') < 0 {
@@ -270,13 +267,13 @@ func unescape(segment string) string {
 	return string(decoded)
 }
 
-// hasEncodedSlash reports whether a segment that parseTarget has passed holds an
+// hasEncodedSlash reports whether a segment that parse has passed holds an
 // encoded slash.
 func hasEncodedSlash(segment string) bool {
 	return strings.Contains(segment, "%2F") || strings.Contains(segment, "%2f")
 }
 
-// decodesTo reports whether a segment that parseTarget has passed is text when
+// decodesTo reports whether a segment that parse has passed is text when
 // decoded. It does not allocate.
 func decodesTo(segment, text string) bool {
 	for i := 0; i < len(segment); i++ {
@@ -295,8 +292,14 @@ func decodesTo(segment, text string) bool {
 
 // segment returns the raw segment at a position of the path, counted from 0.
 func (t *target) segment(position int) string {
-	segment, rest, _ := cutSegment(t.path[1:])
-	for range position {
+	switch {
+	case position == 0:
+		return t.path[1:t.ends[0]]
+	case position < len(t.ends):
+		return t.path[t.ends[position-1]+1 : t.ends[position]]
+	}
+	segment, rest, _ := cutSegment(t.path[t.ends[len(t.ends)-1]+1:])
+	for range position - len(t.ends) {
 		segment, rest, _ = cutSegment(rest)
 	}
 	return segment

@@ -18,7 +18,7 @@ var targetSeeds = []string{
 	"/a;b", "/a\\b", "*", "", "a", "http://x/a", "//a", "/:80", "/a%", "/a%4", "/%61dmin", "/%2F/a", "/a%2F..", "/a%2F%2Fb",
 }
 
-// FuzzTarget holds parseTarget to an implementation that follows the contract
+// FuzzTarget holds parse to an implementation that follows the contract
 // word by word, and what passes to what Go and other parsers would make of it.
 func FuzzTarget(f *testing.F) {
 	for _, seed := range targetSeeds {
@@ -26,9 +26,10 @@ func FuzzTarget(f *testing.F) {
 		f.Add(seed, true)
 	}
 	f.Fuzz(func(t *testing.T, raw string, slashesAllowed bool) {
-		parsed, flaw := parseTarget(raw, slashesAllowed)
+		var parsed target
+		flaw := parsed.parse(raw, slashesAllowed)
 		if want := plainlyAccepted(raw, slashesAllowed); (flaw == "") != want {
-			t.Fatalf("parseTarget(%q, %t): flaw %q, but by the contract's words accepted is %t", raw, slashesAllowed, flaw, want)
+			t.Fatalf("parse(%q, %t): flaw %q, but by the contract's words accepted is %t", raw, slashesAllowed, flaw, want)
 		}
 		if flaw != "" {
 			return
@@ -174,7 +175,7 @@ func TestNestedEscapesTakeOnePass(t *testing.T) {
 	}
 	for _, test := range tests {
 		start := time.Now()
-		_, flaw := parseTarget(test.raw, false)
+		flaw := new(target).parse(test.raw, false)
 		if (flaw != "") != test.refused {
 			t.Errorf("%s: flaw %q, want one: %t", test.name, flaw, test.refused)
 		}

@@ -58,6 +58,9 @@ func readVersion(r *Request, t *target, l *leaf) statedVersion {
 // versionIn returns what a raw segment of the path states. It allocates only if
 // that is percent-encoded and none of the versions.
 func versionIn(segment string, versions []string) string {
+	if strings.IndexByte(segment, '%') < 0 {
+		return segment
+	}
 	for _, v := range versions {
 		if decodesTo(segment, v) {
 			return v
