@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -65,6 +67,11 @@ func TestAdminRoutes(t *testing.T) {
 		testAdminActors(t, g)
 	})
 }
+
+// documentedFile is a scope file whose API is in the document orders.yaml.
+const documentedFile = "format: 1\napis:\n  documented: {openapi: orders.yaml}\n"
+
+const ordersDocument = "openapi: 3.0.0\npaths: {/documented: {get: {operationId: list}}}\n"
 
 // testAdminAnswers: what is asked wrongly gets a status and a message that tell,
 // and changes nothing.
@@ -139,8 +146,14 @@ func testAdminAnswers(t *testing.T, g *gateway) {
 		{"plan: a form", "POST", "/scopegate/plan", formType, form("file", "a/b.yaml", managedFile), 200, `{"revision":1,"differs":false,"changes":[]}`},
 		{"plan: a form with a bad file", "POST", "/scopegate/plan", formType, form("file", "a/b.yaml", "format: 2\n"), 422, `"problems":[{"file":"a/b.yaml","line":1,`},
 		{"plan: a form without a file", "POST", "/scopegate/plan", formType, form("credentials", "", "{}"), 400, `the form has no part called file`},
-		{"plan: an unknown part", "POST", "/scopegate/plan", formType, form("files", "a.yaml", ""), 400, `unknown part \"files\" of the form; expected file or credentials`},
+		{"plan: an unknown part", "POST", "/scopegate/plan", formType, form("files", "a.yaml", ""), 400, `unknown part \"files\" of the form; expected file, document or credentials`},
 		{"plan: a part without a name", "POST", "/scopegate/plan", formType, form("file", "", managedFile), 400, `a part called file has no filename`},
+		{"plan: a document", "POST", "/scopegate/plan", formType, form("file", "a/b.yaml", documentedFile, "document", "a/orders.yaml", ordersDocument), 200, `"differs":true`},
+		{"plan: a document of another path", "POST", "/scopegate/plan", formType, form("file", "b.yaml", documentedFile, "document", "a/orders.yaml", ordersDocument), 422, `the document orders.yaml cannot be read: it was not sent`},
+		{"plan: a document that was not sent", "POST", "/scopegate/plan?name=" + url.QueryEscape(g.scopes), yaml, strings.Replace(documentedFile, "orders.yaml", filepath.Base(g.scopes), 1), 422, `cannot be read: it was not sent`},
+		{"plan: a document with a mistake", "POST", "/scopegate/plan", formType, form("file", "a/b.yaml", documentedFile, "document", "a/orders.yaml", "openapi: 3.0.0\npaths: []\n"), 422, `"problems":[{"file":"a/orders.yaml","line":1,"column":1,`},
+		{"plan: a document twice", "POST", "/scopegate/plan", formType, form("document", "a", "", "document", "a", ""), 400, `each part called document has a filename of its own`},
+		{"plan: a document without a name", "POST", "/scopegate/plan", formType, form("document", "", ""), 400, `each part called document has a filename of its own`},
 		{"plan: no form", "POST", "/scopegate/plan", formType, "x", 400, `the form has no part called file`},
 		{"plan: no boundary", "POST", "/scopegate/plan", "multipart/form-data", "x", 400, `the form cannot be read`},
 		{"apply: secrets for digests", "POST", "/scopegate/apply?revision=1", formType, form("credentials", "", `{"acme/sync": {"digest": "`+credential+`", "last_four": "aHXJ"}}`), 400, `the form has no part called file`},

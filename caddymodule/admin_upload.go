@@ -17,6 +17,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/scopes/openapi"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -40,6 +41,7 @@ func (up *upload) planOptions() store.PlanOptions {
 // received are the parts of an upload.
 type received struct {
 	files       []scopes.Source
+	documents   documents // that the files name
 	credentials map[string]sentCredential
 }
 
@@ -49,8 +51,11 @@ type sentCredential struct {
 	LastFour string `json:"last_four"`
 }
 
-// maxSentCredentials bounds the part of an upload with credentials, in bytes.
-const maxSentCredentials = 32 << 20
+// Bounds of the parts of an upload, in bytes.
+const (
+	maxSentCredentials = 32 << 20
+	maxSentDocuments   = 2 * openapi.MaxBytes // all together
+)
 
 // The media types of an upload.
 var fileTypes = []string{"application/yaml", "application/x-yaml", "text/yaml", "application/json"}
@@ -77,7 +82,7 @@ func readUpload(r *http.Request, s *store.Store, known ...string) (*upload, erro
 	if err != nil {
 		return nil, err
 	}
-	up.name, up.digest = identify(sent.files)
+	up.name, up.digest = identify(sent)
 	if up.credentials, err = readCredentials(sent.credentials); err != nil {
 		return nil, err
 	}
@@ -88,20 +93,21 @@ func readUpload(r *http.Request, s *store.Store, known ...string) (*upload, erro
 	if err != nil {
 		return nil, err
 	}
-	if up.file, err = readAllScopes(sent.files, scopes.Options{Now: time.Now(), Known: apis}); err != nil {
+	if up.file, err = readAllScopes(sent.files, scopes.Options{Now: time.Now(), Known: apis, Documents: sent.documents.reader()}); err != nil {
 		return nil, refuseFiles(sent.files, err)
 	}
 	return up, nil
 }
 
 // identify returns what the audit log has of files: their names and a digest.
-func identify(files []scopes.Source) (name string, digest [sha256.Size]byte) {
+func identify(sent *received) (name string, digest [sha256.Size]byte) {
+	files := sent.files
 	if len(files) == 1 {
-		return files[0].Name, sha256.Sum256(files[0].Data)
+		return files[0].Name, sent.documents.digest(files[0])
 	}
 	names, all := make([]string, len(files)), sha256.New()
 	for i, f := range files {
-		sum := sha256.Sum256(f.Data)
+		sum := sent.documents.digest(f)
 		names[i] = f.Name
 		_, _ = all.Write(sum[:]) // never fails
 	}
@@ -145,12 +151,12 @@ func receive(r *http.Request, name string) (*received, error) {
 		src, err := readBody(r, scopes.MaxFileBytes)
 		return &received{files: []scopes.Source{{Name: name, Data: src}}}, err
 	}
-	r.Body = http.MaxBytesReader(nil, r.Body, scopes.MaxFileBytes+maxSentCredentials)
+	r.Body = http.MaxBytesReader(nil, r.Body, scopes.MaxFileBytes+maxSentDocuments+maxSentCredentials)
 	form, err := r.MultipartReader()
 	if err != nil {
 		return nil, failf(http.StatusBadRequest, "the form cannot be read: %v", err)
 	}
-	sent := new(received)
+	sent := &received{documents: make(documents)}
 	for {
 		part, err := form.NextPart()
 		switch {
@@ -189,6 +195,8 @@ func (sent *received) read(part *multipart.Part) error {
 		src, err := io.ReadAll(part)
 		sent.files = append(sent.files, scopes.Source{Name: name, Data: src})
 		return err
+	case "document":
+		return sent.readDocument(part)
 	case "credentials":
 		if sent.credentials != nil {
 			return failf(http.StatusBadRequest, "the part credentials stands twice")
@@ -198,7 +206,19 @@ func (sent *received) read(part *multipart.Part) error {
 		}
 		return nil
 	}
-	return failf(http.StatusBadRequest, "unknown part %q of the form; expected file or credentials", part.FormName())
+	return failf(http.StatusBadRequest, "unknown part %q of the form; expected file, document or credentials", part.FormName())
+}
+
+// readDocument reads an OpenAPI document. Its name is only compared with those that
+// the files have: nothing is opened by it.
+func (sent *received) readDocument(part *multipart.Part) error {
+	name := fileName(part)
+	if _, twice := sent.documents[name]; twice || name == "" {
+		return failf(http.StatusBadRequest, "each part called document has a filename of its own, the path of an OpenAPI document")
+	}
+	src, err := io.ReadAll(part)
+	sent.documents[name] = documentBytes{src: src}
+	return err
 }
 
 // fileName returns the name of a part as it was sent, with its folders, which

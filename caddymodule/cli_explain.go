@@ -93,7 +93,8 @@ func (q *question) ask(cmd *cobra.Command, c *connection, file string) (*explana
 // those that are to be explained.
 func (q *question) askFile(cmd *cobra.Command, name string, src []byte) (*explanation, error) {
 	now := time.Now()
-	file, err := scopes.Read(name, src, now)
+	source := scopes.Source{Name: name, Data: src}
+	file, err := scopes.ReadAll([]scopes.Source{source}, scopes.Options{Now: now, Documents: readDocuments(source).reader()})
 	if err != nil {
 		return nil, tellRefusal(cmd, refuseFiles([]scopes.Source{{Name: name}}, err))
 	}

@@ -78,11 +78,15 @@ func readScopeFile(cmd *cobra.Command, name string) (src []byte, err error) {
 	return src, nil
 }
 
-// send sends scope files as they are: one by itself, several as a form. So do
-// credentials that were made for new tokens.
+// send sends scope files as they are: one by itself, several as a form, and with
+// them the documents that they name, and credentials that were made for new tokens.
 func send(cmd *cobra.Command, to *client, path string, files []scopes.Source, made map[string]sentCredential, query url.Values, answer *planned) error {
 	defer watchWork(cmd, to)()
-	if len(files) == 1 && len(made) == 0 {
+	named, err := readDocuments(files...).all()
+	if err != nil {
+		return err
+	}
+	if len(files) == 1 && len(made) == 0 && len(named) == 0 {
 		query.Set("name", files[0].Name)
 		return to.call(cmd.Context(), http.MethodPost, path, query, fileTypes[0], files[0].Data, answer)
 	}
@@ -91,6 +95,12 @@ func send(cmd *cobra.Command, to *client, path string, files []scopes.Source, ma
 	for _, f := range files {
 		part := map[string]string{"name": "file", "filename": f.Name}
 		if err := writePart(form, part, fileTypes[0], f.Data); err != nil {
+			return err
+		}
+	}
+	for _, d := range named {
+		part := map[string]string{"name": "document", "filename": d.Name}
+		if err := writePart(form, part, "application/octet-stream", d.Data); err != nil {
 			return err
 		}
 	}

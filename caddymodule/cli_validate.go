@@ -68,7 +68,7 @@ func validate(cmd *cobra.Command, args []string, asJSON bool) error {
 }
 
 func check(files []scopes.Source) checked {
-	file, err := readAllScopes(files, scopes.Options{Now: time.Now()})
+	file, err := readAllScopes(files, scopes.Options{Now: time.Now(), Documents: readDocuments(files...).reader()})
 	if err != nil {
 		return checked{Problems: problemsOf(err)}
 	}

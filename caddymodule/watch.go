@@ -29,8 +29,9 @@ const retryInterval = 5 * time.Second
 // store in between.
 const maxPlans = 5
 
-// watch applies a scope file whenever its bytes differ from those that were last
-// applied from the same path. A file that cannot be applied changes nothing.
+// watch applies a scope file whenever its bytes, or those of the OpenAPI documents
+// that it names, differ from those that were last applied from the same path. A file
+// that cannot be applied changes nothing.
 type watch struct {
 	store   *pooled
 	file    *ScopeFile
@@ -39,6 +40,7 @@ type watch struct {
 	metrics *metrics
 
 	seen    os.FileInfo // as it was when looked at last; nil for none
+	named   watched     // the documents that it named when it was read last
 	settled bool        // seen has been dealt with
 	retry   time.Time   // when seen is tried again that was not dealt with
 	failure string      // why seen was not applied, so that it is told once
@@ -80,12 +82,29 @@ func (w *watch) first() error {
 	return nil
 }
 
-// await returns the file's stat once it has not been written for one interval: at
-// start too, a file that is being written is not read by half. It does not wait
-// for ever for one that never rests.
+// await returns the file's stat once neither it nor a document that it names has
+// been written for one interval: at start too, a file that is being written is not
+// read by half.
 func (w *watch) await() (os.FileInfo, error) {
+	info, err := rested(w.file.Path)
+	if err != nil {
+		return nil, err
+	}
+	src, err := os.ReadFile(w.file.Path)
+	if err != nil {
+		return nil, err
+	}
+	for _, path := range scopes.DocumentPaths(scopes.Source{Name: w.file.Path, Data: src}) {
+		_, _ = rested(path) // why one cannot be read is told when it is
+	}
+	return info, nil
+}
+
+// rested returns a file's stat once it has not been written for one interval. It does
+// not wait for ever for one that never rests.
+func rested(path string) (os.FileInfo, error) {
 	for patience := 10; ; patience-- {
-		info, err := os.Stat(w.file.Path)
+		info, err := os.Stat(path)
 		if err != nil {
 			return nil, err
 		}
@@ -136,7 +155,7 @@ func (w *watch) look(ctx context.Context) {
 		w.fail(err)
 		return
 	}
-	if !sameFile(w.seen, now) {
+	if changed := w.named.changed(); changed || !sameFile(w.seen, now) {
 		w.seen, w.settled, w.retry, w.failure = now, false, time.Time{}, ""
 		return
 	}
@@ -182,7 +201,10 @@ func (w *watch) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	digest := sha256.Sum256(src)
+	source := scopes.Source{Name: w.file.Path, Data: src}
+	w.named = watchDocuments(source) // looked at before they are read, so that no change is missed
+	named := readDocuments(source)
+	digest := named.digest(source)
 	last, ok, err := w.store.Store().AppliedDigest(w.source)
 	if err != nil {
 		return err
@@ -195,7 +217,7 @@ func (w *watch) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := readAllScopes([]scopes.Source{{Name: w.file.Path, Data: src}}, scopes.Options{Now: time.Now(), Known: known})
+	file, err := readAllScopes([]scopes.Source{source}, scopes.Options{Now: time.Now(), Known: known, Documents: named.reader()})
 	if err != nil {
 		return err
 	}

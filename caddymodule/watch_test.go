@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -265,4 +266,39 @@ func TestRestartWithABadFile(t *testing.T) {
 	}
 	writeFile(t, g.scopes, good+tokenLine("extra", extraSecret, "GET"))
 	pollStatus(t, g, "/orders/v1/7", extraSecret, http.StatusOK)
+}
+
+// A document that the file names is a part of it: a change of one is applied, and
+// what is wrong in one changes nothing.
+func TestWatchDocuments(t *testing.T) {
+	t.Parallel()
+	upstream := startEcho(t)
+	operations := regexp.MustCompile(`(?m)^    operations:\n(      .*\n)+`)
+	file := ordersFile(upstream.url())
+	if !operations.MatchString(file) {
+		t.Fatal("the file of orders is no longer what this test changes")
+	}
+	g := newGateway(t, proxyCaddyfile, "")
+	if err := os.Mkdir(filepath.Join(g.dir, "documents"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	document := filepath.Join(g.dir, "documents", "orders.yaml")
+	const begin = "openapi: 3.0.0\npaths:\n  /orders/{version}/{id}: {get: {operationId: one}, put: {operationId: put}}\n"
+	writeFile(t, document, begin)
+	writeFile(t, g.scopes, operations.ReplaceAllString(file, "    openapi: documents/orders.yaml\n"))
+	g.start(t)
+	wantStatus(t, g, "/orders/v1/7", readerSecret, http.StatusOK)
+	wantStatus(t, g, "/orders/v1/7/lines", readerSecret, http.StatusForbidden)
+
+	replaceFile(t, document, begin+"  /orders/{version}/{id}/lines: {get: {operationId: lines}}\n")
+	pollStatus(t, g, "/orders/v1/7/lines", readerSecret, http.StatusOK)
+	replaceFile(t, document, "openapi: 3.0.0\npaths: {a: b: c}\n")
+	g.logs.wait(t, "scope file not applied", document+":2:13: neither YAML nor JSON")
+	if err := os.Remove(document); err != nil {
+		t.Fatal(err)
+	}
+	g.logs.wait(t, "scope file not applied", "no such file")
+	wantStatus(t, g, "/orders/v1/7/lines", readerSecret, http.StatusOK)
+	writeFile(t, document, begin)
+	pollStatus(t, g, "/orders/v1/7/lines", readerSecret, http.StatusForbidden)
 }
