@@ -1,8 +1,10 @@
 package caddymodule_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"io"
+	"mime/multipart"
 	"net/http"
 	"strings"
 	"testing"
@@ -46,6 +48,55 @@ func replaced(name, by, old, now, lacks string) give {
 		file = "the file does not have it"
 	}
 	return give{name, by, "POST", "/scopegate/apply?allow_widen=true", yamlType, file, lacks}
+}
+
+// upload is a body of several parts: the scope file, and the credentials that the
+// client has made for new tokens.
+func upload(t *testing.T, file, credentials string) (contentType, body string) {
+	t.Helper()
+	var sent strings.Builder
+	form := multipart.NewWriter(&sent)
+	part, err := form.CreateFormFile("file", "scopes.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(part, file); err != nil {
+		t.Fatal(err)
+	}
+	if err := form.WriteField("credentials", credentials); err != nil {
+		t.Fatal(err)
+	}
+	if err := form.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return form.FormDataContentType(), sent.String()
+}
+
+// testAdminUploads: a credential that comes with a scope file gives all that its
+// token may do.
+func testAdminUploads(t *testing.T, g *gateway) {
+	t.Helper()
+	const victim = "      old: {"
+	for _, c := range []struct {
+		methods string
+		status  int
+		want    string
+	}{
+		{"GET, DELETE", http.StatusForbidden, "has no orders:v1:DELETE"},
+		{"GET", http.StatusOK, `"name":"acme/sent"`},
+	} {
+		made := `      sent: {description: d, contact: {email: a@b.example}, scopes: [{api: orders, version: "v1", methods: [` + c.methods + "]}]}\n"
+		var now struct{ Revision uint64 }
+		if err := json.Unmarshal([]byte(g.manage(t, "viewer", "GET", "/scopegate/status", "", "").body), &now); err != nil {
+			t.Fatal(err)
+		}
+		contentType, body := upload(t, strings.Replace(roleFile(), victim, made+victim, 1),
+			`{"acme/sent": {"digest": "`+digestOf("made-by-the-client")+`", "last_four": "ient"}}`)
+		got := g.manage(t, "admin", "POST", fmt.Sprintf("/scopegate/apply?allow_widen=true&revision=%d", now.Revision), contentType, body)
+		if got.status != c.status || !strings.Contains(got.body, c.want) {
+			t.Errorf("%s: got %d %s, want %d …%s…", c.methods, got.status, got.body, c.status, c.want)
+		}
+	}
 }
 
 // gives are the attempts through scope files, and then those one by one.

@@ -133,8 +133,10 @@ func TestAdminSite(t *testing.T) {
 		run  func(*testing.T, *gateway)
 	}{
 		{"roles", testAdminRoles},
+		{"the first token", testAdminFirst},
 		{"one body for every denial", testAdminDenials},
 		{"authority", testAdminAuthority},
+		{"uploads", testAdminUploads},
 		{"spellings", testAdminSpellings},
 		{"other origins", testAdminOrigins},
 		{"what is told", testAdminIsTold},
@@ -208,6 +210,20 @@ func testAdminRoles(t *testing.T, g *gateway) {
 				t.Errorf("got Cache-Control %q, want no-store", got.header.Get("Cache-Control"))
 			}
 		})
+	}
+}
+
+// testAdminFirst: the first administrator's token is made on the machine.
+func testAdminFirst(t *testing.T, g *gateway) {
+	t.Helper()
+	made := g.scopegate(t, "token", "create", "ops/first", "--description", "The platform team manages the gateway.", "--contact", "platform@acme.example",
+		"--source", "127.0.0.0/8", "--scope", "scopegate::*", "--scope", "orders:v1,v2:*", "--issue", "--json")
+	var token struct{ Credential string }
+	if err := json.Unmarshal([]byte(made.stdout), &token); err != nil || token.Credential == "" {
+		t.Fatalf("token create: %+v (%v)", made, err)
+	}
+	if got := ask(t, http.MethodGet, g.url("/scopegate/accounts/ops"), token.Credential); got.status != http.StatusOK {
+		t.Errorf("got %d %s, want the account", got.status, got.body)
 	}
 }
 
