@@ -221,7 +221,7 @@ func (w *watch) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result, err := w.change(ctx, file, digest)
+	result, err := w.change(ctx, file, digest, ok)
 	if err != nil {
 		return w.explainReview(err)
 	}
@@ -231,15 +231,17 @@ func (w *watch) apply(ctx context.Context) error {
 }
 
 // change plans and makes the change, anew if somebody else changed the store in
-// between.
-func (w *watch) change(ctx context.Context, file *scopes.File, digest [sha256.Size]byte) (result store.Result, err error) {
+// between. The first file from a path may bring credentials along; again is set for
+// those after it.
+func (w *watch) change(ctx context.Context, file *scopes.File, digest [sha256.Size]byte, again bool) (result store.Result, err error) {
 	for range maxPlans {
 		var plan *store.Plan
 		if plan, err = w.store.Store().Plan(ctx, file, store.PlanOptions{}); err != nil {
 			return store.Result{}, err
 		}
 		result, err = w.store.Store().Apply(ctx, plan, store.ApplyOptions{
-			Actor: store.Actor{Name: "scope file " + w.file.Path}, AllowWiden: !w.file.Review, File: w.file.Path, Source: w.source, Digest: digest,
+			Actor: store.Actor{Name: "scope file " + w.file.Path}, AllowWiden: !w.file.Review, Review: again,
+			File: w.file.Path, Source: w.source, Digest: digest,
 		})
 		if !errors.Is(err, store.ErrMoved) {
 			return result, err

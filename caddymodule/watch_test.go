@@ -211,9 +211,13 @@ func TestWatchWithReview(t *testing.T) {
 		t.Errorf("DELETE before the review: got %d, want 403", got.status)
 	}
 
+	// A credential of somebody else's lets him in, though nothing widens.
+	writeFile(t, g.scopes, ordersFile(upstream.url(), tokenLine("mallory", "mallory-0123456789", "GET")))
+	g.logs.wait(t, "scope file not applied", "token acme/mallory brings a credential")
+
 	// One that narrows in one place and widens in another needs it too; one that only narrows does not.
 	writeFile(t, g.scopes, strings.Replace(ordersFile(upstream.url()), "methods: [GET]", "methods: [POST]", 1))
-	poll(t, "the second widening to be refused", func() bool { return g.applies(t, "failed") == 2 })
+	poll(t, "the second widening to be refused", func() bool { return g.applies(t, "failed") == 3 })
 	writeFile(t, g.scopes, strings.Replace(ordersFile(upstream.url()), `methods: ["*"]`, "methods: [GET]", 1))
 	poll(t, "PUT to be refused", func() bool {
 		return ask(t, http.MethodPut, g.url("/orders/v1/7"), writerSecret).status == http.StatusForbidden

@@ -12,6 +12,9 @@ type ApplyOptions struct {
 	Actor Actor // who applies it
 	// AllowWiden lets tokens be granted more than they were.
 	AllowWiden bool
+	// Review refuses, unless AllowWiden is set, also what lets somebody else in without
+	// widening: a credential that the file brings along, another upstream.
+	Review bool
 	// File is what the scope file is called, for the audit log; "" if there is none.
 	File string
 	// Source names where the scope file came from, such as its path, and Digest
@@ -34,6 +37,10 @@ type Result struct {
 func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, error) {
 	if widening := p.Widening(); len(widening) > 0 && !o.AllowWiden {
 		return Result{}, fmt.Errorf("%w: %s; look at the plan, then allow it", ErrWiden, firstOf(widening))
+	}
+	if admitting := p.admitting(); len(admitting) > 0 && o.Review && !o.AllowWiden {
+		return Result{}, fmt.Errorf("%w, or who sees requests: %s brings a credential or another upstream; look at the plan, then allow it",
+			ErrWiden, firstOf(admitting))
 	}
 	running := s.work.begin("apply", len(p.steps))
 	defer s.work.end(running)

@@ -205,9 +205,9 @@ func (s *modelSpec) cells() cells {
 // could not be before.
 func (s *modelSpec) widens(before *modelSpec) bool {
 	switch {
-	case s.inactive:
+	case s.inactive && !before.inactive:
 		return false
-	case before.inactive:
+	case before.inactive && !s.inactive:
 		return s.cells() != 0
 	}
 	return s.cells()&^before.cells() != 0 || s.sources < before.sources ||

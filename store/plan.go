@@ -67,6 +67,9 @@ type Change struct {
 	// Held is set where the token stays inactive, because it was deactivated by hand.
 	Held    bool     `json:"held"`
 	Details []string `json:"details,omitempty"` // one line for each thing that differs
+	// admits is set where somebody else gets access or sees requests, though no token
+	// is granted more: a file brings a credential along, or an API goes elsewhere.
+	admits bool
 }
 
 // Empty reports whether applying the plan would change nothing that a plan shows.
@@ -79,6 +82,17 @@ func (p *Plan) Widening() []string {
 	var names []string
 	for _, c := range p.Changes {
 		if c.Widens {
+			names = append(names, c.Kind+" "+c.Name)
+		}
+	}
+	return names
+}
+
+// admitting returns the names of what lets somebody in without widening.
+func (p *Plan) admitting() []string {
+	var names []string
+	for _, c := range p.Changes {
+		if c.admits {
 			names = append(names, c.Kind+" "+c.Name)
 		}
 	}

@@ -118,21 +118,32 @@ func (p *planner) compareGrants(old *scopes.Catalog, changed []*apiChange) error
 			d := scopes.Compare(old, onEvery(was, access), p.next, onEvery(now, access))
 			c.Widens, c.Narrows = c.Widens || d.Widens, c.Narrows || d.Narrows
 		}
-		if was != nil && was.AccountParam != "" && was.AccountParam != now.AccountParam {
-			// Whoever may use the API is no longer kept to his own account.
-			c.Widens = c.Widens || len(granted.scopes[c.Name])+len(granted.legacy) > 0
-		}
+		inUse := len(granted.scopes[c.Name])+len(granted.legacy) > 0
+		c.Widens = c.Widens || inUse && loosens(was, now)
+		c.admits = was != nil && now != nil && inUse &&
+			!bytes.Equal(appendUpstreams(nil, &was.Upstreams), appendUpstreams(nil, &now.Upstreams))
 	}
 	return nil
 }
 
-// granted is what active tokens have been granted on some APIs, each thing once.
+// loosens reports whether an API takes requests that it did not take, or is no longer
+// bound to the account of whoever may use it, for reasons that no operation shows.
+func loosens(was, now *scopes.API) bool {
+	if was == nil || now == nil {
+		return false
+	}
+	return was.AccountParam != "" && was.AccountParam != now.AccountParam ||
+		now.FoldCase && !was.FoldCase || now.EncodedSlash && !was.EncodedSlash ||
+		len(was.Hosts) > 0 && (len(now.Hosts) == 0 || hasMore(was.Hosts, now.Hosts))
+}
+
+// granted is what tokens have been granted on some APIs, each thing once.
 type granted struct {
 	scopes map[string]map[string][]scopes.Scope // by API, then by their bytes: a token's scopes on the API
 	legacy map[scopes.Access]bool
 }
 
-// grantedOn collects what active tokens may do on the changed APIs.
+// grantedOn collects what tokens may do on the changed APIs.
 func (p *planner) grantedOn(changed []*apiChange) (granted, error) {
 	g := granted{scopes: make(map[string]map[string][]scopes.Scope), legacy: make(map[scopes.Access]bool)}
 	for i := range changed {
@@ -140,7 +151,7 @@ func (p *planner) grantedOn(changed []*apiChange) (granted, error) {
 	}
 	err := p.bucket(bucketTokens).ForEach(func(id, value []byte) error {
 		h, _, err := decodeHead(id, value)
-		if err != nil || h.flags&(flagTerminal|flagInactive) != 0 { // what is damaged is granted nothing
+		if err != nil || h.flags&flagTerminal != 0 { // what is damaged is granted nothing
 			return p.cancelled()
 		}
 		if h.access != scopes.ScopedAccess {

@@ -181,7 +181,10 @@ func TestPlanOfAPIs(t *testing.T) {
 		}, false, false, "create: GET|POST"},
 		{"a new version for a legacy token", []scopes.Token{legacy}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, true, false, "versions: v1 v2 → v1 v2 v3"},
 		{"a new version for a scoped token", []scopes.Token{testToken("a")}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, false, false, "versions: v1 v2 → v1 v2 v3"},
-		{"an inactive token", []scopes.Token{edit(legacy, func(t *scopes.Token) { t.Inactive = true })}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, false, false, "versions"},
+		{"an inactive token", []scopes.Token{edit(legacy, func(t *scopes.Token) { t.Inactive = true })}, func(f *scopes.File) { f.APIs[0].Versions = append(f.APIs[0].Versions, "v3") }, true, false, "versions"},
+		{"any case of letters", []scopes.Token{legacy}, func(f *scopes.File) { f.APIs[0].FoldCase = true }, true, false, "path_case: sensitive → insensitive"},
+		{"encoded slashes", []scopes.Token{testToken("a")}, func(f *scopes.File) { f.APIs[0].EncodedSlash = true }, true, false, "encoded_slash: refuse → allow"},
+		{"a host, where there was none", []scopes.Token{testToken("a")}, func(f *scopes.File) { f.APIs[0].Hosts = []string{"a.example"} }, false, false, "hosts: none → a.example"},
 		{"no account parameter, and nobody is granted anything", nil, func(f *scopes.File) { f.APIs[1].AccountParam = "" }, false, false, "account_param: sid → none"},
 		{"no account parameter", []scopes.Token{legacy}, func(f *scopes.File) { f.APIs[1].AccountParam = "" }, true, false, "account_param: sid → none"},
 		{"upstream", nil, func(f *scopes.File) { f.APIs[1].Upstreams.ByVersion["13"] = []string{"http://127.0.0.1:1"} }, false, false, "upstream: changed"},
@@ -501,5 +504,44 @@ func TestNoTwoTokensHaveACredential(t *testing.T) {
 	}
 	if _, err := s.Token("acme/b"); !errors.Is(err, ErrNotFound) {
 		t.Errorf("got %v, want ErrNotFound", err)
+	}
+}
+
+// Under a review a file lets nobody in without widening either.
+func TestReviewRefusesWhatAdmits(t *testing.T) {
+	t.Parallel()
+	mallory := testToken("a")
+	mallory.Credential = scopes.DigestOf("mallory's secret")
+	for name, change := range map[string]func(*scopes.File){
+		"a credential in place of another": func(f *scopes.File) { f.Accounts[0].Tokens = []scopes.Token{mallory} },
+		"a new token with a credential":    func(f *scopes.File) { f.Accounts[0].Tokens = append(f.Accounts[0].Tokens, testToken("b")) },
+		"another upstream":                 func(f *scopes.File) { f.APIs[0].Upstreams.All = []string{"http://mallory.example:80"} },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newTestStore(t)
+			apply(t, s, testFile(acme(testToken("a"))))
+			file := testFile(acme(testToken("a")))
+			change(file)
+			if _, err := tryApply(s, file, PlanOptions{}, ApplyOptions{Actor: tester, Review: true}); !errors.Is(err, ErrWiden) {
+				t.Errorf("under a review: got %v, want ErrWiden", err)
+			}
+			if _, err := tryApply(s, file, PlanOptions{}, ApplyOptions{Actor: tester, Review: true, AllowWiden: true}); err != nil {
+				t.Errorf("allowed: %v", err)
+			}
+		})
+	}
+}
+
+// What a held token would be granted counts, for it may be activated.
+func TestWideningAHeldToken(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	apply(t, s, testFile(acme(testToken("a"))))
+	mustDo(t, s.Deactivate, "acme/a")
+	wide := testToken("a")
+	wide.Scopes[0].Methods = scopes.AllMethods
+	if _, err := tryApply(s, testFile(acme(wide)), PlanOptions{}, ApplyOptions{Actor: tester}); !errors.Is(err, ErrWiden) {
+		t.Errorf("got %v, want ErrWiden", err)
 	}
 }

@@ -107,8 +107,7 @@ func (p *planner) stepUpdate(c Change, live, now *record) {
 // judge tells what a change to a token does to what it may do, and names it for it.
 func (c *Change) judge(old, next *scopes.Catalog, before, after *scopes.Token) {
 	switch {
-	case before.Inactive && after.Inactive:
-		return
+	case before.Inactive && after.Inactive: // it may be activated, and then counts
 	case before.Inactive:
 		c.Action, before = Activate, nil
 	case after.Inactive:
@@ -159,7 +158,7 @@ func (p *planner) planCredential(c *Change, live, now *record, d scopes.Digest) 
 		return fmt.Errorf("%w: token %s has %d credentials already; retire one first", ErrConflict, now.ref(), maxCredentials)
 	}
 	now.credentials = append(now.credentials, credential{digest: d})
-	c.Details = append(c.Details, detail)
+	c.Details, c.admits = append(c.Details, detail), true
 	return nil
 }
 
