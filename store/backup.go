@@ -182,14 +182,11 @@ func (r *restoration) swap(ctx context.Context, actor Actor) (*Store, error) {
 		}
 	}
 	before := r.path + beforeSuffix
-	hadOld := false
-	switch err := os.Rename(r.path, before); {
-	case err == nil:
-		hadOld = true
-	case !errors.Is(err, fs.ErrNotExist):
+	hadOld, err := keepBefore(r.path, before)
+	if err != nil {
 		return nil, err
 	}
-	err := replaceFile(r.file, r.path)
+	err = replaceFile(r.file, r.path)
 	var s *Store
 	if err == nil {
 		s, err = Open(r.path, r.options.Options)
@@ -209,6 +206,22 @@ func (r *restoration) swap(ctx context.Context, actor Actor) (*Store, error) {
 		s.log.Error("the audit log does not have that the store was restored", "error", err)
 	}
 	return s, nil
+}
+
+// keepBefore gives a store a second name, and reports whether there was one. The
+// first stays: a process that dies now must not leave a path without a store, for
+// the next start would make an empty one.
+func keepBefore(path, before string) (hadOld bool, err error) {
+	if err := os.Remove(before); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return false, err
+	}
+	switch err := os.Link(path, before); {
+	case errors.Is(err, fs.ErrNotExist):
+		return false, nil
+	case err != nil: // not every file system has links
+		return true, os.Rename(path, before)
+	}
+	return true, nil
 }
 
 func writeFileSynced(path, content string) error {

@@ -2,9 +2,11 @@ package store
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"math/rand/v2"
@@ -374,4 +376,49 @@ func digestOf(t *testing.T, digits string) scopes.Digest {
 		t.Fatal(err)
 	}
 	return d
+}
+
+// restoreUntilKilled restores an older copy again and again.
+func restoreUntilKilled(path string) error {
+	older, err := os.ReadFile(path + ".older")
+	if err != nil {
+		return err
+	}
+	for {
+		fmt.Println("ready")
+		s, err := Restore(context.Background(), path, bytes.NewReader(older), RestoreOptions{Options: testOptions()})
+		if err == nil {
+			err = s.Close()
+		}
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// A process is killed while it restores an older copy. The store then is the one
+// that was there or the copy, never an empty one, and nothing is revived.
+func TestKilledWhileRestoring(t *testing.T) {
+	t.Parallel()
+	s, path, older := backedUp(t)
+	if err := errors.Join(s.Close(), os.WriteFile(path+".older", older, fileMode)); err != nil {
+		t.Fatal(err)
+	}
+	var revision uint64
+	for round := range crashRounds(8) {
+		said := killedAfter(t, "restore", path, "", rand.N(60*time.Millisecond))
+		s, err := Open(path, testOptions())
+		if err != nil {
+			t.Fatalf("round %d: %v", round, err)
+		}
+		wantRevoked(t, s)
+		if got := s.Snapshot().Revision(); got < revision {
+			t.Errorf("round %d: the revision went from %d back to %d", round, revision, got)
+		}
+		revision = s.Snapshot().Revision()
+		if checkAndClose(t, s); t.Failed() {
+			t.Logf("round %d: killed in restore %d", round, len(said))
+			return
+		}
+	}
 }

@@ -31,6 +31,7 @@ var children = map[string]func(path string) error{
 	"truncate":  useTruncated,
 	"apply":     applyUntilKilled,
 	"rotate":    rotateUntilKilled,
+	"restore":   restoreUntilKilled,
 }
 
 // runChild runs a child, and reports whether this process is one.
