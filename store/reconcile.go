@@ -26,6 +26,10 @@ func (s *Store) openJournal(state state, whole bool) (lost string, err error) {
 		return "", noLog(path, "belongs to another store")
 	case log.damaged > 0 && (log.last > state.revision || !whole):
 		return "", noLog(path, "is damaged, and the store is older than it or damaged too")
+	case log.tail:
+		return "", noLog(path, "is damaged or cut off at its end, where it may have had revocations that the store does not have")
+	case log.damaged > 0:
+		s.log.Error("the revocations log is damaged; the store has all that was in the damaged lines: check the disk", "lines", log.damaged)
 	}
 	s.revision = max(state.revision, log.last)
 	lost = s.compare(state, log, whole)

@@ -215,7 +215,7 @@ func FuzzRevocationsLog(f *testing.F) {
 	f.Add([]byte(acceptLoss + "\n"))
 	header := sumLine(logTitle + " " + logFormat + " store_1")
 	f.Add([]byte(header + sumLine("hold 1 tok_1 acme/a -") + sumLine("commit 1 - - -") + "\x00\x00\x00"))
-	f.Add([]byte(header + sumLine("kill 2 tok_1 acme/a "+scopes.DigestOf("a").String()[7:]) + "0123"))
+	f.Add([]byte(header + sumLine("kill 2 tok_1 acme/a "+scopes.DigestOf("a").String()[7:]) + "0123\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := parseLog(data)
 		if c.end > int64(len(data)) {
@@ -233,7 +233,7 @@ func FuzzRevocationsLog(f *testing.F) {
 		for i := range c.lines {
 			text += sumLine(c.lines[i].String())
 		}
-		again := parseLog([]byte(text))
+		again := parseLog([]byte(text + "\x00"))
 		if again.damaged > 0 || !reflect.DeepEqual(again.lines, c.lines) {
 			t.Errorf("got %+v, want %+v", again.lines, c.lines)
 		}

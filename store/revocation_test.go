@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -248,7 +249,15 @@ func TestDamagedLog(t *testing.T) {
 		{"a flipped character, and an older store", func(text string) string { return strings.Replace(text, " hold ", " hald ", 1) }, true, ErrNoLog},
 		{"a line of a later program", func(text string) string { return text + sumLine("explode 3 - - -") }, true, ErrNoLog},
 		{"a first line that is damaged", func(text string) string { return "x" + text }, false, ErrNoLog},
-		{"something behind the zeros", func(text string) string { return text + "\x00\x00" + sumLine("commit 9 - - -") }, false, nil},
+		{"something behind the zeros", func(text string) string { return text + "\x00\x00" + sumLine("commit 9 - - -") }, false, ErrNoLog},
+		{"a part that the disk has not, and the end of the change", func(text string) string {
+			at := strings.Index(text, " hold ")
+			return text[:at-4] + strings.Repeat("\x00", 20) + text[at+16:]
+		}, false, nil},
+		{"a part that the disk has not, and an older store", func(text string) string {
+			at := strings.Index(text, " hold ")
+			return text[:at-4] + strings.Repeat("\x00", 20) + text[at+16:]
+		}, true, ErrNoLog},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
@@ -278,13 +287,19 @@ func TestDamagedLog(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			text := test.damage(strings.TrimRight(string(data), "\x00"))
+			text := test.damage(strings.TrimRight(string(data), "\x00")) + "\x00"
 			if err := os.WriteFile(path+logSuffix, []byte(text), 0o600); err != nil {
 				t.Fatal(err)
 			}
-			s, err = Open(path, testOptions())
+			var log lines
+			o := testOptions()
+			o.Logger = log.logger()
+			s, err = Open(path, o)
 			if !errors.Is(err, test.want) {
 				t.Fatalf("Open: got %v, want %v", err, test.want)
+			}
+			if told := strings.Contains(log.String(), "log is damaged"); told != (err == nil && test.name != "a torn line") {
+				t.Errorf("the log: %s", log.String())
 			}
 			if err != nil {
 				return
@@ -297,6 +312,52 @@ func TestDamagedLog(t *testing.T) {
 			contents, err := readLog(path + logSuffix)
 			if err != nil || contents.damaged != 0 || len(foldRevocations(contents.lines, 0)) != 0 {
 				t.Errorf("the log afterwards: got %+v, %v, want it whole and without revocations", contents, err)
+			}
+		})
+	}
+}
+
+// Where the end of the log is damaged or cut off, nobody can know what was revoked
+// there: an older copy of the store must not be believed.
+func TestADamagedTailRevivesNothing(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		damage func(log []byte, deleted, end int) []byte
+	}{
+		{"a bad sector", func(log []byte, deleted, end int) []byte {
+			log[deleted+3] ^= 1
+			log[end-8] ^= 1
+			return log
+		}},
+		{"cut off before the deletion", func(log []byte, deleted, _ int) []byte { return log[:deleted-8] }},
+		{"cut off within the deletion", func(log []byte, deleted, _ int) []byte { return log[:deleted+20] }},
+		{"only the filling cut off", func(log []byte, _, end int) []byte { return log[:end] }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			s, err := Open(path, testOptions())
+			if err != nil {
+				t.Fatal(err)
+			}
+			apply(t, s, testFile(acme(testToken("a"), testToken("b"))))
+			older := backupOf(t, s)
+			mustDo(t, s.Delete, "acme/a")
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			log := must(t, func() ([]byte, error) { return os.ReadFile(path + logSuffix) })
+			log = test.damage(log, bytes.Index(log, []byte(" delete ")), bytes.IndexByte(log, 0))
+			if err := errors.Join(os.WriteFile(path+logSuffix, log, fileMode), os.WriteFile(path, older, fileMode)); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := Open(path, testOptions()); !errors.Is(err, ErrNoLog) {
+				t.Fatalf("Open: got %v, want ErrNoLog", err)
+			}
+			if now := must(t, func() ([]byte, error) { return os.ReadFile(path + logSuffix) }); !bytes.Equal(now, log) {
+				t.Error("a refused start changed the log")
 			}
 		})
 	}
@@ -367,6 +428,9 @@ func TestLogGrows(t *testing.T) {
 		line := logLine{act: actHold, revision: uint64(i), id: "tok_0000000000000000000000", ref: "acme/a", digests: []scopes.Digest{{1}}}
 		if err := log.append([]logLine{line}, false); err != nil {
 			t.Fatal(err)
+		}
+		if log.end >= log.size {
+			t.Fatalf("after %d lines no zero is behind the text", i+1)
 		}
 	}
 	if err := log.close(); err != nil {

@@ -142,6 +142,7 @@ type logContents struct {
 	lines   []logLine
 	last    uint64 // the highest revision
 	damaged int    // lines that cannot be read, but for a last one that was not written to its end
+	tail    bool   // no line that can be read is behind the damage: any revision may have been there
 	end     int64  // where the next line goes
 	accept  bool   // instead of a log there is acceptLoss
 }
@@ -155,22 +156,33 @@ func readLog(path string) (*logContents, error) {
 	return parseLog(data), nil
 }
 
+// parseLog reads a log. Zeros are behind its text at any time, so one without them
+// was cut off.
 func parseLog(data []byte) *logContents {
-	text, filling, _ := bytes.Cut(data, []byte{0})
+	text := bytes.TrimRight(data, "\x00")
+	cutOff := len(text) == len(data)
 	c := &logContents{accept: strings.TrimSpace(string(text)) == acceptLoss}
-	if len(bytes.Trim(filling, "\x00")) > 0 {
-		c.damaged++
-	}
 	for first := true; len(text) > 0; first = false {
 		line, rest, ended := bytes.Cut(text, []byte("\n"))
 		if !ended { // the process or the machine died while it was written
+			if bytes.IndexByte(line, 0) >= 0 {
+				c.damage()
+			}
 			break
 		}
 		c.end += int64(len(line)) + 1
 		c.add(string(line), first)
 		text = rest
 	}
+	if cutOff {
+		c.damage()
+	}
 	return c
+}
+
+func (c *logContents) damage() {
+	c.damaged++
+	c.tail = true
 }
 
 func (c *logContents) add(line string, first bool) {
@@ -184,9 +196,10 @@ func (c *logContents) add(line string, first bool) {
 	}
 	parsed, err := parseLogLine(text)
 	if !ok || err != nil {
-		c.damaged++
+		c.damage()
 		return
 	}
+	c.tail = false
 	c.lines = append(c.lines, parsed)
 	c.last = max(c.last, parsed.revision)
 }
@@ -238,9 +251,9 @@ func (l *revocationLog) reserve() error {
 	return l.file.Sync()
 }
 
-// makeRoom makes the file long enough for lines to be appended.
+// makeRoom makes the file long enough for lines to be appended, and a zero behind.
 func (l *revocationLog) makeRoom(lines []logLine) error {
-	end := l.end + int64(len(encodeLines(lines)))
+	end := l.end + int64(len(encodeLines(lines))) + 1
 	if end <= l.size {
 		return nil
 	}
@@ -253,17 +266,19 @@ func (l *revocationLog) makeRoom(lines []logLine) error {
 
 // append writes lines behind the others, and if sync is set onto the disk.
 func (l *revocationLog) append(lines []logLine, sync bool) error {
-	b := encodeLines(lines)
-	if _, err := l.file.WriteAt(b, l.end); err != nil {
+	if err := l.makeRoom(lines); err != nil {
 		return err
 	}
-	if sync {
-		if err := l.file.Sync(); err != nil {
-			return err
-		}
+	b := encodeLines(lines)
+	_, err := l.file.WriteAt(b, l.end)
+	if err == nil && sync {
+		err = l.file.Sync()
+	}
+	if err != nil { // what is appended next may be shorter: nothing of this may stand behind it
+		_, undo := l.file.WriteAt(make([]byte, len(b)), l.end)
+		return errors.Join(err, undo)
 	}
 	l.end += int64(len(b))
-	l.size = max(l.size, l.end)
 	_ = l.reserve() // these lines are written; without a reserve the next may fail, and will say so
 	return nil
 }
