@@ -114,12 +114,23 @@ func sendRandom(addr string, batches, batch int) error {
 // residentBytes returns how much memory the process has.
 func residentBytes(t *testing.T, g *gateway) int {
 	t.Helper()
+	return statusBytes(t, g, "VmRSS:")
+}
+
+// peakBytes returns how much memory the process has had at most.
+func peakBytes(t *testing.T, g *gateway) int {
+	t.Helper()
+	return statusBytes(t, g, "VmHWM:")
+}
+
+func statusBytes(t *testing.T, g *gateway, key string) int {
+	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", g.process.Pid))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(string(status)) {
-		if kibibytes, ok := strings.CutPrefix(line, "VmRSS:"); ok {
+		if kibibytes, ok := strings.CutPrefix(line, key); ok {
 			n, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(kibibytes), " kB"))
 			if err != nil {
 				t.Fatal(err)
@@ -127,7 +138,7 @@ func residentBytes(t *testing.T, g *gateway) int {
 			return n << 10
 		}
 	}
-	t.Fatal("the process has no VmRSS")
+	t.Fatalf("the process has no %s", key)
 	return 0
 }
 

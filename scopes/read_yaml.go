@@ -140,7 +140,7 @@ func convertItems(from *yaml.Node, to *yamlNode) *Problem {
 		if flaw != nil {
 			return flaw
 		}
-		to.items[i] = item
+		to.items[i], from.Content[i] = item, nil // of a large file, both trees are too much
 	}
 	return nil
 }
@@ -163,6 +163,7 @@ func convertPairs(from *yaml.Node, to *yamlNode) *Problem {
 			value.line, value.column = key.line, key.column
 		}
 		to.pairs = append(to.pairs, yamlPair{key, value})
+		from.Content[i], from.Content[i+1] = nil, nil
 	}
 	return nil
 }

@@ -48,14 +48,15 @@ func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, err
 		if c.state.revision != p.Revision {
 			return fmt.Errorf("%w: it was at revision %d, and is at %d now; plan again", ErrMoved, p.Revision, c.state.revision)
 		}
-		for _, step := range p.steps {
-			if err := errors.Join(ctx.Err(), step(c)); err != nil {
-				return err
-			}
-			running.done.Add(1)
+		take := func() error { return p.take(ctx, c, running) }
+		var err error
+		if len(p.steps) < manySteps {
+			err = take()
+		} else {
+			err = c.inBulk(take)
 		}
-		if o.File != "" && len(c.entries) > 0 {
-			c.record("apply", "file", o.File, []string{fmt.Sprintf("sha256:%x", o.Digest)})
+		if err != nil {
+			return err
 		}
 		if o.Source == "" {
 			return nil
@@ -70,6 +71,17 @@ func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, err
 		result.Revision = snapshot.revision
 	}
 	return result, nil
+}
+
+// take makes the plan's changes.
+func (p *Plan) take(ctx context.Context, c *change, running *runningWork) error {
+	for _, step := range p.steps {
+		if err := errors.Join(ctx.Err(), step(c)); err != nil {
+			return err
+		}
+		running.done.Add(1)
+	}
+	return nil
 }
 
 // firstOf names the first things of a list.

@@ -37,8 +37,9 @@ type change struct {
 	revocations []logLine                // for the log, as is what follows
 	activations []logLine
 	entries     []Entry
-	wrote       bool // something that is not worth a revision
-	repaired    int  // damaged records that were replaced
+	bulk        *bulk // of a change that writes many tokens; nil: each is written at once
+	wrote       bool  // something that is not worth a revision
+	repaired    int   // damaged records that were replaced
 }
 
 // tokenChange is a token that a change touched.
@@ -351,12 +352,12 @@ func (c *change) writeToken(old, now *record) error {
 			return err
 		}
 	}
-	if err := tokens.Put([]byte(now.id), value); err != nil {
+	if err := c.put(bucketTokens, []byte(now.id), value); err != nil {
 		return err
 	}
-	names, ref := c.bucket(bucketNames), []byte(now.ref())
-	if old == nil && (!now.terminal || names.Get(ref) == nil) {
-		if err := names.Put(ref, []byte(now.id)); err != nil {
+	ref := []byte(now.ref())
+	if old == nil && (!now.terminal || c.bucket(bucketNames).Get(ref) == nil) {
+		if err := c.put(bucketNames, ref, []byte(now.id)); err != nil {
 			return err
 		}
 	}

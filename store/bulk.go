@@ -1,0 +1,55 @@
+package store
+
+import (
+	"bytes"
+	"slices"
+)
+
+// bulk keeps the records of a change that writes many, until they can be put in the
+// order of their keys. bbolt splits its pages at the end of a transaction only:
+// until then each key that comes in no order moves all behind it.
+//
+// A change must not read what it has put in here: it is for changes that touch each
+// token once.
+type bulk struct{ tokens, names []keyed }
+
+type keyed struct{ key, value []byte }
+
+// manySteps is how many changes a plan has at least that is applied in bulk.
+const manySteps = 1000
+
+// put puts a record into a bucket, now or with all others.
+func (c *change) put(bucket, key, value []byte) error {
+	switch {
+	case c.bulk == nil:
+		return c.bucket(bucket).Put(key, value)
+	case bytes.Equal(bucket, bucketTokens):
+		c.bulk.tokens = append(c.bulk.tokens, keyed{key, value})
+	default:
+		c.bulk.names = append(c.bulk.names, keyed{key, value})
+	}
+	return nil
+}
+
+// inBulk runs fn, whose records are put together.
+func (c *change) inBulk(fn func() error) error {
+	c.bulk = new(bulk)
+	err := fn()
+	written := c.bulk
+	if c.bulk = nil; err != nil {
+		return err
+	}
+	for _, part := range []struct {
+		bucket  []byte
+		records []keyed
+	}{{bucketTokens, written.tokens}, {bucketNames, written.names}} {
+		slices.SortFunc(part.records, func(a, b keyed) int { return bytes.Compare(a.key, b.key) })
+		bucket := c.bucket(part.bucket)
+		for _, r := range part.records {
+			if err := bucket.Put(r.key, r.value); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
