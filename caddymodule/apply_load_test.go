@@ -97,12 +97,13 @@ accounts:
 
 // applyEstate sends the file as a client does that reads it from the disk.
 func (g *gateway) applyEstate(t *testing.T) {
+	t.Helper()
 	file, err := os.Open(filepath.Join(g.dir, "estate.yaml"))
 	if err != nil {
 		t.Error(err)
 		return
 	}
-	defer file.Close()
+	defer file.Close() //nolint:errcheck // it is only read
 	request, err := http.NewRequestWithContext(t.Context(), http.MethodPost, g.adminURL("/scopegate/apply"), file)
 	if err != nil {
 		t.Error(err)
