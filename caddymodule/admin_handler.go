@@ -105,9 +105,9 @@ func (a *AdminHandler) answer(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// maxAdminBody bounds the body of any request, in bytes: that of several scope
-// files. Most routes have a lower bound of their own.
-const maxAdminBody = scopes.MaxFileBytes + maxSentCredentials
+// maxAdminBody bounds the body of any request, in bytes: that of scope files with
+// what may come with them. Most routes have a lower bound of their own.
+const maxAdminBody = scopes.MaxFileBytes + maxSentDocuments + maxSentCredentials
 
 // store returns the store that the site decides with: it is the same one in which
 // a change is made, even while another configuration takes over.
