@@ -42,6 +42,7 @@ const (
 	portLax       port = "lax"       // header names with "_" and "." reach the handler
 	portPlaces    port = "places"    // credentials: bearer, basic, header X-Api-Key
 	portPages     port = "pages"     // on_deny error, with handle_errors that asks the upstream for a page
+	portAllPages  port = "all pages" // likewise, for every method
 	portShadow    port = "shadow"    // shadow
 	portRetrying  port = "retrying"  // the proxy tries again
 	portSilent    port = "silent"    // no handler behind scopegate
@@ -51,9 +52,10 @@ const (
 
 // attackGates are the options of scopegate on the ports that have some.
 var attackGates = map[port]string{
-	portPlaces: "credentials bearer basic header X-Api-Key",
-	portPages:  "on_deny error",
-	portShadow: "shadow",
+	portPlaces:   "credentials bearer basic header X-Api-Key",
+	portPages:    "on_deny error",
+	portAllPages: "on_deny error",
+	portShadow:   "shadow",
 }
 
 // attackForms are the ways to write a gateway down: the body of a site, by its port.
@@ -77,7 +79,7 @@ var attackForms = map[string]func(*testbed, port) string{
 
 // ports are the listeners of a form.
 func ports(form string) []port {
-	common := []port{portPlain, portTLS, portIdle, portLax, portPlaces, portPages, portShadow, portRetrying, portRouted}
+	common := []port{portPlain, portTLS, portIdle, portLax, portPlaces, portPages, portAllPages, portShadow, portRetrying, portRouted}
 	if form == "scopegate" {
 		return append(common, portSilent, portRewriting)
 	}
@@ -150,6 +152,8 @@ func (b *testbed) config() string {
 				continue
 			case portRouted:
 				body = "handle /raw/* {\n" + body + "}\nhandle {\nrespond 403\n}\n"
+			case portAllPages:
+				body += "handle_errors {\nreverse_proxy " + b.echo.addr + "\n}\n"
 			case portPages:
 				body += "handle_errors {\nroute {\n@get method GET\nreverse_proxy @get " + b.echo.addr + "\nrespond {err.status_code}\n}\n}\n"
 			}

@@ -25,6 +25,7 @@ var attacks = []struct {
 	{"replays", attackReplays},
 	{"HTTP2", attackHTTP2},
 	{"upgrades", attackUpgrades},
+	{"error pages", attackPages},
 	{"memory", attackMemory},
 	{"fidelity", attackFidelity},
 	{"admin endpoint", attackAdmin},

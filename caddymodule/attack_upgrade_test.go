@@ -87,6 +87,46 @@ func attackUpgrades(t *testing.T, s *stage) {
 	})
 }
 
+// attackPages sends what is refused where an upstream makes the page for it: that
+// upstream gets a plain request for a page, without a tunnel or a body.
+func attackPages(t *testing.T, s *stage) {
+	t.Helper()
+	const upgrade = "Connection: Upgrade, HTTP2-Settings"
+	for name, raw := range map[string]string{
+		"WebSocket":      anonymous("GET /web/socket", upgrade, "Upgrade: websocket"),
+		"h2c":            anonymous("GET /raw/x", upgrade, "Upgrade: h2c", "HTTP2-Settings: AAMAAABkAAQAAP__"),
+		"any protocol":   anonymous("GET /raw/x", upgrade, "Upgrade: anything"),
+		"a body":         anonymous("GET /raw/x", "Content-Length: 5", "Expect: 100-continue") + "abcde",
+		"chunks":         anonymous("GET /raw/x", "Transfer-Encoding: chunked", "Trailer: X-Checksum") + "5\r\nabcde\r\n0\r\nX-Checksum: 7\r\n\r\n",
+		"overlong chunk": anonymous("GET /raw/x", "Transfer-Encoding: chunked") + hiddenChunk() + "0\r\n\r\n",
+	} {
+		t.Run("page after "+name, func(t *testing.T) {
+			t.Parallel()
+			o := s.send(t, portPages, raw)
+			if len(o.responses) != 1 || len(o.arrived) != 1 || o.arrived[0].err != nil {
+				t.Fatalf("%s\ngot responses %v, %d requests for a page arrived, want one", excerpt(o.sent), o.statuses(), len(o.arrived))
+			}
+			got := o.arrived[0]
+			for _, field := range []string{"Upgrade", "Http2-Settings", "Content-Length", "Expect", "Trailer"} {
+				wantField(t, got, field)
+			}
+			if r := got.request; len(got.body) > 0 || len(r.TransferEncoding) > 0 || len(r.Trailer) > 0 {
+				t.Errorf("a body or trailers went on to the page:\n%s", got.raw)
+			}
+		})
+	}
+	for _, line := range []string{"CONNECT gateway.example:80", "CONNECT /raw/x", "connect /raw/x", "TRACE /raw/x", "Trace /raw/x"} {
+		t.Run("no page after "+line, func(t *testing.T) {
+			t.Parallel()
+			o := s.send(t, portAllPages, rawRequest(line))
+			o.denied(t)
+			if len(o.responses) == 1 && o.responses[0].header.Get("Content-Type") != "application/problem+json" {
+				t.Errorf("%s\nis not answered directly: %q", excerpt(o.sent), o.responses[0].content)
+			}
+		})
+	}
+}
+
 // talk opens a WebSocket, sends messages, and reads what comes back.
 func (s *stage) talk(t *testing.T, p port, raw string) {
 	t.Helper()

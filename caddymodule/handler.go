@@ -137,7 +137,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	if verdict.Through {
 		return h.forward(w, r, next, verdict)
 	}
-	if h.OnDeny == "error" && !verdict.Preflight() {
+	if h.OnDeny == "error" && !verdict.Preflight() && !proxy.IsTunnel(r.Method) {
 		h.gateway.HandOver(w, r)
 		return caddyhttp.Error(h.gateway.Status(verdict), errDenied)
 	}

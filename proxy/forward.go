@@ -71,14 +71,18 @@ func identify(h http.Header, v *Verdict) {
 // cleanConnection removes from Connection the names of fields that the upstream
 // must see: the identity fields, and those in which the API reads its version.
 func cleanConnection(h http.Header, api *scopes.API) {
-	values := h["Connection"]
-	if !slices.ContainsFunc(values, func(v string) bool { return hasProtectedOption(v, api) }) {
-		return
+	if slices.ContainsFunc(h["Connection"], func(v string) bool { return hasProtectedOption(v, api) }) {
+		filterConnection(h, func(option string) bool { return isProtected(option, api) })
 	}
+}
+
+// filterConnection removes options from Connection.
+func filterConnection(h http.Header, removed func(option string) bool) {
+	values := h["Connection"]
 	kept := make([]string, 0, len(values))
 	for _, value := range values {
 		for option := range strings.SplitSeq(value, ",") {
-			if option = strings.TrimSpace(option); option != "" && !isProtected(option, api) {
+			if option = strings.TrimSpace(option); option != "" && !removed(option) {
 				kept = append(kept, option)
 			}
 		}

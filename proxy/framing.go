@@ -38,7 +38,13 @@ func wellFramed(r *http.Request) bool {
 
 // isForwarded reports whether a method is one that goes upstream.
 func isForwarded(method string) bool {
-	return method != http.MethodConnect && method != http.MethodTrace && isToken(method)
+	return !IsTunnel(method) && isToken(method)
+}
+
+// IsTunnel reports whether a method is CONNECT or TRACE, in any case: some servers
+// fold it. Such a request goes to no upstream, not even for an error page.
+func IsTunnel(method string) bool {
+	return strings.EqualFold(method, http.MethodConnect) || strings.EqualFold(method, http.MethodTrace)
 }
 
 // isToken reports whether s is a token (RFC 9110, section 5.6.2), as methods are.

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -92,12 +93,19 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, v *Verdict) {
 
 // HandOver prepares a request that does not go through for another handler, which
 // answers it with its own page: as after Refuse, the connection closes if the
-// request has a body, and an upstream that makes the page is not told by the client
-// who is asking, nor gets the credentials unless they are to be kept.
+// request has a body, and an upstream that makes the page gets neither that body
+// nor a switch of protocols, is not told by the client who is asking, and gets no
+// credentials unless they are to be kept.
 func (g *Gateway) HandOver(w http.ResponseWriter, r *http.Request) {
 	closeUnread(w, r)
 	removeReserved(r.Header)
-	cleanConnection(r.Header, nil)
+	for _, name := range [...]string{"Upgrade", "Http2-Settings", "Content-Length", "Expect"} {
+		delete(r.Header, name)
+	}
+	filterConnection(r.Header, func(option string) bool {
+		return isIdentity(option) || strings.EqualFold(option, "Upgrade") || strings.EqualFold(option, "HTTP2-Settings")
+	})
+	r.Body, r.ContentLength, r.TransferEncoding, r.Trailer = http.NoBody, 0, nil, nil
 	if g.KeepCredentials {
 		return
 	}

@@ -155,7 +155,13 @@ func TestHandOver(t *testing.T) {
 			http.Header{"Accept": {"a"}, "Connection": {"close"}},
 			false,
 		},
-		{"body", "POST /\nContent-Length: 3", Gateway{}, http.Header{"Content-Length": {"3"}}, true},
+		{"body", "POST /\nContent-Length: 3\nExpect: 100-continue", Gateway{}, http.Header{}, true},
+		{"chunks and trailers", "POST /\nTransfer-Encoding: chunked\nTrailer: X-Checksum", Gateway{}, http.Header{}, true},
+		{
+			"WebSocket", "GET /\nConnection: keep-alive, Upgrade\nUpgrade: websocket", Gateway{},
+			http.Header{"Connection": {"keep-alive"}}, false,
+		},
+		{"h2c", "GET /\nConnection: upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAAP__", Gateway{}, http.Header{}, false},
 	}
 	for i := range tests {
 		test := &tests[i]
@@ -170,6 +176,9 @@ func TestHandOver(t *testing.T) {
 			}
 			if got := recorder.Header().Get("Connection") == "close"; got != test.closes {
 				t.Errorf("closes: got %v, want %v", got, test.closes)
+			}
+			if r.Body != http.NoBody || r.ContentLength != 0 || r.TransferEncoding != nil || r.Trailer != nil {
+				t.Errorf("the body goes on: length %d, coding %q, trailers %q", r.ContentLength, r.TransferEncoding, r.Trailer)
 			}
 		})
 	}
