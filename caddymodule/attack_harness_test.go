@@ -47,6 +47,7 @@ const (
 	portRetrying  port = "retrying"  // the proxy tries again
 	portSilent    port = "silent"    // no handler behind scopegate
 	portRewriting port = "rewriting" // a rewrite between the decision and the proxy
+	portTrusting  port = "trusting"  // 127.0.0.1 is a trusted proxy, not strictly
 	portRouted    port = "routed"    // below a path matcher, with a refusal for what it misses
 )
 
@@ -79,7 +80,7 @@ var attackForms = map[string]func(*testbed, port) string{
 
 // ports are the listeners of a form.
 func ports(form string) []port {
-	common := []port{portPlain, portTLS, portIdle, portLax, portPlaces, portPages, portAllPages, portShadow, portRetrying, portRouted}
+	common := []port{portPlain, portTLS, portIdle, portLax, portPlaces, portPages, portAllPages, portShadow, portRetrying, portTrusting, portRouted}
 	if form == "scopegate" {
 		return append(common, portSilent, portRewriting)
 	}
@@ -135,6 +136,7 @@ func (b *testbed) config() string {
 		fmt.Fprintf(&c, "servers %s {\nprotocols h1\ntimeouts {\nread_body_idle -1s\n}\n"+
 			"expected_underscore_headers x_scopegate_* x_http_* ir_* custom_*\nexpected_dot_headers x.scopegate.* x.http.* ir.*\n}\n",
 			b.sites[name][portLax])
+		fmt.Fprintf(&c, "servers %s {\nprotocols h1\ntrusted_proxies static 127.0.0.1\n}\n", b.sites[name][portTrusting])
 	}
 	c.WriteString("}\n")
 	site := func(scheme, addr, body string) {
@@ -218,7 +220,8 @@ accounts:
 		token("victim", "", reading) +
 		token("expired", "expires: 2020-01-01, ", reading) +
 		token("inactive", "state: inactive, ", reading) +
-		token("office", "sources: [203.0.113.0/24], ", reading)
+		token("office", "sources: [203.0.113.0/24], ", reading) +
+		token("local", "sources: [127.0.0.1], ", reading)
 }
 
 // writeCertificate writes a certificate that nobody signed, and its key.

@@ -241,3 +241,37 @@ func attackForwardedHeaders(t *testing.T, s *stage) {
 		}
 	})
 }
+
+// A token's sources hold behind a trusted proxy, too: what the client can have
+// written is no address, the proxy's own included.
+func attackSources(t *testing.T, s *stage) {
+	t.Helper()
+	from := func(token string, lines ...string) string { return by(token, rawRequest("GET /orders/v1/7", lines...)) }
+	for name, raw := range map[string]string{
+		"the proxy's address before the client's":   from("local", "X-Forwarded-For: 127.0.0.1, 203.0.113.9"),
+		"the proxy's address, no space":             from("local", "X-Forwarded-For: 127.0.0.1,203.0.113.9"),
+		"the proxy's address in a field of its own": from("local", "X-Forwarded-For: 127.0.0.1", "X-Forwarded-For: 203.0.113.9"),
+		"the proxy's address, mapped":               from("local", "X-Forwarded-For: ::ffff:127.0.0.1, 203.0.113.9"),
+		"a list without an address":                 from("local", "X-Forwarded-For: unknown, unknown"),
+		"another client":                            from("local", "X-Forwarded-For: 203.0.113.9"),
+		"a source before the client's address":      from("office", "X-Forwarded-For: 203.0.113.9, 198.51.100.1"),
+	} {
+		t.Run("denied: "+name, func(t *testing.T) {
+			t.Parallel()
+			s.send(t, portTrusting, raw).denied(t)
+		})
+	}
+	for name, raw := range map[string]string{
+		"the proxy itself":             from("local"),
+		"an address that stands alone": from("office", "X-Forwarded-For: 203.0.113.9"),
+	} {
+		t.Run("passes: "+name, func(t *testing.T) {
+			t.Parallel()
+			s.send(t, portTrusting, raw).forwarded(t)
+		})
+	}
+	t.Run("passes: a peer that is no proxy, whatever it forwards", func(t *testing.T) {
+		t.Parallel()
+		s.send(t, portPlain, from("local", "X-Forwarded-For: 203.0.113.9, 198.51.100.1")).forwarded(t)
+	})
+}

@@ -17,6 +17,7 @@ var attacks = []struct {
 	{"near misses", attackNearMisses},
 	{"identity headers", attackIdentity},
 	{"forwarded headers", attackForwardedHeaders},
+	{"sources", attackSources},
 	{"target forms", attackTargetForms},
 	{"framing", attackFraming},
 	{"early answers", attackEarlyAnswers},

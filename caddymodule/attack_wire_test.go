@@ -58,7 +58,7 @@ func marked(raw string) (bytes, marker string) {
 // the marker, by which a request is recognised upstream, in that of {id}.
 func fill(raw, marker string) string {
 	pairs := []string{"{id}", marker}
-	for _, token := range []string{"writer", "reader", "office", "victim", "expired", "inactive"} {
+	for _, token := range []string{"writer", "reader", "office", "victim", "expired", "inactive", "local"} {
 		pairs = append(pairs, "{"+token+"}", secretOf(token))
 	}
 	return strings.NewReplacer(pairs...).Replace(raw)
