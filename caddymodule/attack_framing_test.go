@@ -261,6 +261,7 @@ func leftOvers(t *testing.T, s *stage) {
 			noneHidden(t, o.sent, o.arrived)
 		})
 	}
+	t.Run("transfer coding", func(t *testing.T) { leftOverCodings(t, s) })
 	t.Run("each request of a connection is judged by itself", func(t *testing.T) {
 		t.Parallel()
 		o := s.send(t, portPlain, keep(rawRequest("GET /raw/x"))+keep(rawRequest("GET /secret/x"))+keep(rawRequest("GET /raw/y"))+
@@ -288,6 +289,42 @@ func leftOvers(t *testing.T, s *stage) {
 				}
 				noneHidden(t, o.sent, o.arrived)
 			})
+		}
+	}
+}
+
+// leftOverCodings are requests with a Transfer-Encoding that net/http ignores, or
+// for which it ignores a Content-Length: another hop may take what is behind them
+// for their body, so it must not become a request, whatever the first one gets.
+func leftOverCodings(t *testing.T, s *stage) {
+	t.Helper()
+	old := func(line string, lines ...string) string {
+		raw := strings.Replace(rawRequest(line, lines...), "HTTP/1.1", "HTTP/1.0", 1)
+		return strings.Replace(raw, "Connection: close", "Connection: keep-alive", 1)
+	}
+	keep := func(raw string) string { return strings.Replace(raw, "Connection: close\r\n", "", 1) }
+	whole := fmt.Sprintf("Content-Length: %d", len("0\r\n\r\n")+len(fill(inner, "marker-000000")))
+	for name, raw := range map[string]string{
+		"HTTP/1.0":                                old("GET /raw/x", "Transfer-Encoding: x"),
+		"HTTP/1.0, chunked":                       old("GET /raw/x", "Transfer-Encoding: chunked"),
+		"HTTP/1.0 with a length":                  old("POST /raw/x", "Content-Length: 5", "Transfer-Encoding: chunked") + "0\r\n\r\n",
+		"HTTP/1.1 with a length":                  keep(rawRequest("POST /raw/x", whole, "Transfer-Encoding: chunked")) + "0\r\n\r\n",
+		"HTTP/1.1, length behind":                 keep(rawRequest("POST /raw/x", "Transfer-Encoding: chunked", whole)) + "0\r\n\r\n",
+		"HTTP/1.1 with an answer before the body": keep(rawRequest("POST /hasty/x", "Transfer-Encoding: chunked", whole)) + "0\r\n\r\n",
+	} {
+		for _, p := range []port{portPlain, portIdle, portPages, portAllPages, portShadow} {
+			for state, first := range map[string]string{
+				"allowed": raw, "refused": strings.Replace(raw, "Bearer {writer}", "Bearer none", 1),
+			} {
+				t.Run(fmt.Sprintf("%s, %s (%s)", name, state, p), func(t *testing.T) {
+					t.Parallel()
+					o := s.send(t, p, first+strings.Replace(inner, "\r\n\r\n", "\r\nConnection: close\r\n\r\n", 1))
+					if got := o.statuses(); len(got) != 1 {
+						t.Errorf("%s\ngot responses %v, want one", excerpt(o.sent), got)
+					}
+					noneHidden(t, o.sent, o.arrived)
+				})
+			}
 		}
 	}
 }

@@ -30,7 +30,8 @@ const (
 //     credential is removed unless it is to be kept;
 //   - Connection names none of these any more, so that no later hop drops them;
 //   - on HTTP/1, a response that starts before the request's body was read to its
-//     end closes the connection, so that the rest is never taken for a request.
+//     end closes the connection, and so does any to a request whose end another
+//     hop may see elsewhere, so that the rest is never taken for a request.
 func (g *Gateway) Forward(w http.ResponseWriter, r *http.Request, v *Verdict) http.ResponseWriter {
 	removeReserved(r.Header)
 	cleanConnection(r.Header, v.API)
@@ -113,15 +114,26 @@ func isProtected(field string, api *scopes.API) bool {
 // apart, and a request without a body leaves nothing behind.
 func guardBody(w http.ResponseWriter, r *http.Request, api *scopes.API) http.ResponseWriter {
 	cleanTrailer(r.Trailer, api)
-	if !hasBody(r) && len(r.Trailer) == 0 { // HTTP/2 may have trailers without a body
-		return w
+	var body *watchedBody
+	if hasBody(r) || len(r.Trailer) > 0 { // HTTP/2 may have trailers without a body
+		body = &watchedBody{ReadCloser: r.Body, request: r, api: api, left: r.ContentLength}
+		r.Body = body
 	}
-	body := &watchedBody{ReadCloser: r.Body, request: r, api: api, left: r.ContentLength}
-	r.Body = body
-	if r.ProtoMajor != 1 {
+	switch {
+	case endUnsure(r):
+		return &closingWriter{ResponseWriter: w}
+	case body == nil || r.ProtoMajor != 1:
 		return w
 	}
 	return &closingWriter{ResponseWriter: w, body: body}
+}
+
+// endUnsure reports whether another hop may see the end of a request elsewhere.
+// That needs a Transfer-Encoding: on HTTP/1.0 Go ignores and removes it, so that
+// any request may have had one; on HTTP/1.1 it removes a Content-Length beside it
+// (RFC 9112, section 6.1).
+func endUnsure(r *http.Request) bool {
+	return r.ProtoMajor == 1 && (r.ProtoMinor == 0 || len(r.TransferEncoding) > 0)
 }
 
 func hasBody(r *http.Request) bool {
@@ -164,9 +176,11 @@ func (b *watchedBody) Read(p []byte) (int, error) {
 // request's body has ended.
 type closingWriter struct {
 	http.ResponseWriter
-	body    *watchedBody
+	body    *watchedBody // nil to close in any case
 	started bool
 }
+
+func (w *closingWriter) bodyEnded() bool { return w.body != nil && w.body.ended.Load() }
 
 // WriteHeader adds "Connection: close" to a final response that comes early.
 func (w *closingWriter) WriteHeader(status int) {
@@ -200,7 +214,7 @@ func (w *closingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 func (w *closingWriter) start() {
 	if !w.started {
 		w.started = true
-		closeEarly(w.ResponseWriter, w.body.ended.Load())
+		closeEarly(w.ResponseWriter, w.bodyEnded())
 	}
 }
 
@@ -210,7 +224,7 @@ func (w *closingWriter) start() {
 // connection unless the request's body has ended.
 func Returned(w, forwarded http.ResponseWriter) {
 	if guarded, ok := forwarded.(*closingWriter); ok && !guarded.started {
-		closeEarly(w, guarded.body.ended.Load())
+		closeEarly(w, guarded.bodyEnded())
 	}
 }
 

@@ -202,8 +202,10 @@ func TestGuardBody(t *testing.T) {
 		{"read to the end", "POST / HTTP/1.1\nContent-Length: 2\n\nab", 2, false},
 		{"chunked, nothing read", "POST / HTTP/1.1\n" + chunked, 0, true},
 		{"chunked, partly read", "POST / HTTP/1.1\n" + chunked, 1, true},
-		{"chunked, read to the end", "POST / HTTP/1.1\n" + chunked, 3, false},
+		{"chunked, read to the end", "POST / HTTP/1.1\n" + chunked, 3, true}, // a length beside it may have told another end
 		{"HTTP/1.0", "POST / HTTP/1.0\nContent-Length: 2\n\nab", 1, true},
+		{"HTTP/1.0, read to the end", "POST / HTTP/1.0\nContent-Length: 2\n\nab", 2, true},
+		{"HTTP/1.0, a coding that Go ignores", "GET / HTTP/1.0\nConnection: keep-alive\nTransfer-Encoding: chunked\n", 0, true},
 	}
 	for _, test := range tests {
 		for how, answer := range answering {

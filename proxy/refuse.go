@@ -120,9 +120,9 @@ func (g *Gateway) HandOver(w http.ResponseWriter, r *http.Request) {
 const linger = 5 * time.Second
 
 // closeUnread makes the response the last one of an HTTP/1 connection if the
-// request has a body. It is for answers given without reading it.
+// request has a body, or may have one. It is for answers given without reading it.
 func closeUnread(w http.ResponseWriter, r *http.Request) {
-	if r.ProtoMajor != 1 || !hasBody(r) {
+	if r.ProtoMajor != 1 || !hasBody(r) && !endUnsure(r) {
 		return
 	}
 	closeEarly(w, false)
