@@ -158,8 +158,10 @@ func TestHandOver(t *testing.T) {
 		{"body", "POST /\nContent-Length: 3\nExpect: 100-continue", Gateway{}, http.Header{}, true},
 		{"chunks and trailers", "POST /\nTransfer-Encoding: chunked\nTrailer: X-Checksum", Gateway{}, http.Header{}, true},
 		{
-			"WebSocket", "GET /\nConnection: keep-alive, Upgrade\nUpgrade: websocket", Gateway{},
-			http.Header{"Connection": {"keep-alive"}}, false,
+			"WebSocket", "GET /\nConnection: keep-alive, Upgrade\nUpgrade: websocket",
+			Gateway{},
+			http.Header{"Connection": {"keep-alive"}},
+			false,
 		},
 		{"h2c", "GET /\nConnection: upgrade, HTTP2-Settings\nUpgrade: h2c\nHTTP2-Settings: AAMAAABkAAQAAP__", Gateway{}, http.Header{}, false},
 	}
