@@ -83,14 +83,25 @@ func (r *revocation) apply(rec *record) (changed bool) {
 	for _, d := range r.dead {
 		changed = rec.kill(d) || changed
 	}
-	for i := range rec.credentials {
-		c := &rec.credentials[i]
-		if ends, ended := r.ends[c.digest]; ended && (c.ends.IsZero() || c.ends.Unix() > ends) {
-			c.ends = timeOf(ends)
-			changed = true
-		}
+	for d, ends := range r.ends {
+		changed = rec.endAt(d, timeOf(ends)) || changed
 	}
 	return changed
+}
+
+// endAt ends a credential at a time, unless it ends sooner, and one that the record
+// has lost at once. It reports whether that is news.
+func (r *record) endAt(d scopes.Digest, ends time.Time) bool {
+	at := slices.IndexFunc(r.credentials, func(c credential) bool { return c.digest == d })
+	if at < 0 {
+		return r.kill(d)
+	}
+	c := &r.credentials[at]
+	if !c.ends.IsZero() && !c.ends.After(ends) {
+		return false
+	}
+	c.ends = ends
+	return true
 }
 
 // stub returns a record of a token that the store has lost, without anything

@@ -10,7 +10,9 @@ import (
 )
 
 // Rotate gives a token a new credential. The old one lives on for overlap, so that
-// clients have the time to change over, and without an overlap ends at once.
+// clients have the time to change over, and without an overlap ends at once. One that
+// was to end sooner, since an older copy of the store was restored after a rotation,
+// still does.
 //
 // The error wraps [ErrNotFound] where the token has no credential, [ErrConflict]
 // during an overlap, [ErrDead] for a deleted token.
@@ -36,7 +38,7 @@ func (s *Store) Rotate(ctx context.Context, actor Actor, ref string, overlap tim
 		}
 		detail := "a credential that ends in " + secret.LastFour()
 		if overlap > 0 {
-			now.credentials[0].ends = c.now.Add(overlap)
+			now.endAt(now.credentials[0].digest, c.now.Add(overlap))
 			detail += "; the old one is accepted until " + now.credentials[0].ends.Format(time.RFC3339)
 		} else {
 			now.kill(now.credentials[0].digest)

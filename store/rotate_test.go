@@ -171,7 +171,21 @@ func TestARestoredTokenGetsACredentialAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	s = openStore(t, path, clock.options())
-	clock.now = clock.now.Add(time.Hour)
+	lost := must(t, func() (Issued, error) { return s.Rotate(ctx, tester, "acme/a", 2*time.Hour) })
+	wantState(t, s, "the old one, which is to end in an hour", first, scopes.Active)
+	clock.now = clock.now.Add(time.Hour) // and is not given a second one
+	wantState(t, s, "the old one, an hour later", first, scopes.Unknown)
+	must(t, func() (Issued, error) { return s.Rotate(ctx, tester, "acme/a", time.Hour) })
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, older, fileMode); err != nil {
+		t.Fatal(err)
+	}
+	s = openStore(t, path, clock.options())
+	if _, err := s.Import(ctx, tester, "acme/a", lost.Credential.Digest(), ""); !errors.Is(err, ErrDead) {
+		t.Errorf("importing one that the copy never had, and that was to end: got %v, want ErrDead", err)
+	}
 	if _, err := s.Import(ctx, tester, "acme/a", first.Credential.Digest(), ""); !errors.Is(err, ErrDead) {
 		t.Errorf("importing the old one: got %v, want ErrDead", err)
 	}
