@@ -71,9 +71,9 @@ func (m *model) change(ref string, fn func(*model, *modelToken) []error) (*model
 }
 
 func (m *model) update(ref string, s modelSpec, allowWiden bool) (*model, []error) {
-	return m.change(ref, func(_ *model, t *modelToken) (errs []error) {
+	return m.change(ref, func(next *model, t *modelToken) (errs []error) {
 		s.name, s.inactive = t.spec.name, t.spec.inactive
-		if s.widens(&t.spec) && !allowWiden {
+		if s.widens(&t.spec, next.lacks) && !allowWiden {
 			errs = append(errs, ErrWiden)
 		}
 		t.spec = s
@@ -100,7 +100,9 @@ func (m *model) rotate(ref string, overlap time.Duration, d scopes.Digest) (*mod
 			return []error{ErrConflict}
 		}
 		if overlap > 0 {
-			t.credentials[0].ends = m.now.Add(overlap)
+			if ends := t.credentials[0].ends; ends.IsZero() || ends.After(m.now.Add(overlap)) {
+				t.credentials[0].ends = m.now.Add(overlap)
+			}
 			t.revoked = append(t.revoked, t.credentials[0].digest)
 		} else {
 			next.kill(t, t.credentials[0])
@@ -183,6 +185,7 @@ func (m *model) deleteAccount(name string) (*model, []error) {
 // modelFile is a scope file. A token of it may bring a credential along.
 type modelFile struct {
 	owner    string
+	lacks    cells // createCells if the file has no operation create
 	accounts []modelFileAccount
 }
 
@@ -211,11 +214,18 @@ func (f *modelFile) file() *scopes.File {
 	}
 	file := testFile(accounts...)
 	file.Owner = f.owner
+	if orders := &file.APIs[0]; f.lacks != 0 {
+		orders.Operations = slices.DeleteFunc(orders.Operations, func(op scopes.Operation) bool { return op.Name == "create" })
+	}
 	return file
 }
 
 func (m *model) apply(f *modelFile, prune, allowWiden bool) (*model, []error) {
 	a := &modelApply{owner: f.owner, before: m, next: m.clone(), declared: make(map[string]bool), claimed: make(map[scopes.Digest]bool)}
+	a.next.lacks = f.lacks
+	for _, t := range m.tokens {
+		a.widens = a.widens || !t.deleted && t.spec.cells()&m.lacks&^f.lacks != 0
+	}
 	for _, account := range f.accounts {
 		a.account(account.name, account.limit)
 		for i := range account.tokens {
@@ -282,7 +292,7 @@ func (a *modelApply) token(account string, wanted *modelFileToken) {
 		was := t.spec
 		t.spec = wanted.spec.merge(t.declared, &was)
 		t.spec.inactive = t.spec.inactive || t.held
-		a.widens = a.widens || t.spec.widens(&was)
+		a.widens = a.widens || t.spec.widens(&was, a.next.lacks)
 		a.credential(t, wanted.credential)
 		if t.spec.inactive && !was.inactive {
 			t.switchOff()
@@ -370,6 +380,11 @@ func (m *model) revoke(old, now *modelToken) {
 			}
 		}
 	}
+	for _, d := range now.revoked { // its end may be to come, and is not where the copy does not have it
+		if !slices.ContainsFunc(old.credentials, func(c modelCredential) bool { return c.digest == d }) {
+			m.dead[d] = true
+		}
+	}
 	old.credentials = slices.DeleteFunc(old.credentials, func(c modelCredential) bool { return m.dead[c.digest] })
 }
 
@@ -379,7 +394,7 @@ func (t *modelToken) stub(dead map[scopes.Digest]bool) *modelToken {
 	stub := &modelToken{
 		id: t.id, account: t.account, held: t.held, deleted: t.deleted,
 		spec:    modelSpec{name: t.spec.name, inactive: true},
-		revoked: t.revoked, switchedOff: t.switchedOff,
+		revoked: t.revoked,
 	}
 	for _, d := range t.revoked {
 		dead[d] = true
@@ -389,5 +404,6 @@ func (t *modelToken) stub(dead map[scopes.Digest]bool) *modelToken {
 			stub.credentials = append(stub.credentials, modelCredential{digest: d})
 		}
 	}
+	stub.switchOff()
 	return stub
 }

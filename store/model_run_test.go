@@ -342,6 +342,9 @@ func drawSpec(t *rapid.T, name string) modelSpec {
 
 func (w *world) drawFile(t *rapid.T) *modelFile {
 	f := &modelFile{owner: rapid.SampledFrom([]string{"", "team"}).Draw(t, "owner")}
+	if rapid.IntRange(0, 2).Draw(t, "lacks an operation") == 2 {
+		f.lacks = createCells
+	}
 	for _, account := range []string{"acme", "globex"} {
 		if !rapid.Bool().Draw(t, account) {
 			continue

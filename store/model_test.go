@@ -17,6 +17,7 @@ type model struct {
 	// tokens are all that there ever were. Of those with one name the last has it.
 	tokens []*modelToken
 	dead   map[scopes.Digest]bool // of credentials that were deleted or rotated out, or have ended
+	lacks  cells                  // that the APIs do not have at present
 }
 
 type modelAccount struct {
@@ -60,6 +61,7 @@ type cells uint16
 
 const (
 	legacyReads = cells(1<<0 | 1<<3 | 1<<6 | 1<<7)
+	createCells = cells(1<<1 | 1<<4) // of the operation create, which some files do not have
 	everyCell   = cells(1<<len(modelCells) - 1)
 )
 
@@ -87,7 +89,7 @@ func newModel() *model {
 // clone returns a copy that can be changed without changing m.
 func (m *model) clone() *model {
 	c := newModel()
-	c.now = m.now
+	c.now, c.lacks = m.now, m.lacks
 	maps.Copy(c.accounts, m.accounts)
 	maps.Copy(c.dead, m.dead)
 	for _, t := range m.tokens {
@@ -202,15 +204,15 @@ func (s *modelSpec) cells() cells {
 }
 
 // widens reports whether a token may do something, or be used when or from where it
-// could not be before.
-func (s *modelSpec) widens(before *modelSpec) bool {
+// could not be before, with APIs that lack some cells.
+func (s *modelSpec) widens(before *modelSpec, lacks cells) bool {
 	switch {
 	case s.inactive && !before.inactive:
 		return false
 	case before.inactive && !s.inactive:
-		return s.cells() != 0
+		return s.cells()&^lacks != 0
 	}
-	return s.cells()&^before.cells() != 0 || s.sources < before.sources ||
+	return s.cells()&^before.cells()&^lacks != 0 || s.sources < before.sources ||
 		!before.expires.IsZero() && (s.expires.IsZero() || s.expires.After(before.expires))
 }
 
@@ -281,7 +283,7 @@ func (m *model) decide(d scopes.Digest, want, from int) scopes.Reason {
 		return scopes.SourceNotAllowed
 	}
 	granted, reason := t.spec.cells(), scopes.APINotGranted
-	if granted&(1<<want) != 0 {
+	if granted&^m.lacks&(1<<want) != 0 {
 		return scopes.Allowed
 	}
 	for i, c := range modelCells {
