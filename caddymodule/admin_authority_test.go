@@ -120,12 +120,13 @@ func givesByHand() []give {
 	}
 	return []give{
 		creates("create by hand", "admin", "acme/by-hand", deleteV1, "has no orders:v1:DELETE"),
-		creates("create by hand, and issue", "admin", "acme/by-hand", deleteV1+`,"issue":true`, "has no orders:v1:DELETE"),
-		creates("create by hand, with a known credential", "admin", "acme/by-hand", deleteV1+`,"credential":"`+digestOf("known-to-the-attacker")+`"`, "has no orders:v1:DELETE"),
+		creates("create by hand, and issue", "admin", "acme/by-hand", deleteV1+`,"issue":true`, "gives it no credential here"),
+		creates("create by hand, with a known credential", "admin", "acme/by-hand", deleteV1+`,"credential":"`+digestOf("known-to-the-attacker")+`"`, "gives it no credential here"),
 		creates("create a legacy token by hand", "admin", "acme/by-hand", `"access":"read_write"`, "has no access: read_write"),
 		creates("create an administrator by hand", "brief", "ops/other", `"expires":"2098-01-01","sources":["127.0.0.1"],"scopes":[{"api":"partners","methods":["GET"]}]`, "has no partners::GET"),
-		creates("create in an account that comes to be", "admin", "initrode/first", deleteV1, "has no orders:v1:DELETE"),
-		creates("create by hand what it has, and issue", "admin", "acme/by-hand", readV1+`,"issue":true`, ""),
+		creates("create in an account that comes to be", "admin", "initrode/first", deleteV1, "makes no account here"),
+		creates("create by hand what it has, and issue", "admin", "acme/by-hand", readV1+`,"issue":true`, "gives it no credential here"),
+		creates("create by hand what it has", "admin", "acme/by-hand", readV1, ""),
 		changes("widen by hand", "admin", "acme/less", deleteV1, "has no orders:v1:DELETE"),
 		changes("widen itself by hand", "deputy", "ops/deputy", `"scopes":[{"api":"scopegate","methods":["*"]}]`, "has no scopegate::*"),
 		changes("extend its own expiry by hand", "brief", "ops/brief", `"expires":null`, "expires at 2099-01-01"),

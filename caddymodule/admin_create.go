@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"encoding/json"
+	"errors"
 	"maps"
 	"net/http"
 	"slices"
@@ -54,6 +55,9 @@ func (m *management) createToken(r *http.Request) (any, error) {
 		return nil, err
 	}
 	account, name, _ := strings.Cut(ref, "/")
+	if err := m.mayCreate(r, s, account, issue || body["credential"] != nil); err != nil {
+		return nil, err
+	}
 	token, warnings, err := readToken(s, account, name, body)
 	if err != nil {
 		return nil, err
@@ -70,6 +74,21 @@ func (m *management) createToken(r *http.Request) (any, error) {
 		return nil, err
 	}
 	return created{showToken(&t), made.Credential.Reveal(), warnings}, nil
+}
+
+// mayCreate refuses, of an administrator's token, what other operations than that of
+// creating are for: a credential, and an account.
+func (m *management) mayCreate(r *http.Request, s *store.Store, account string, credential bool) error {
+	if m.actor(r).Token == "" {
+		return nil
+	}
+	if credential {
+		return failf(http.StatusForbidden, "%w: creating a token gives it no credential here; issue or import one", store.ErrAuthority)
+	}
+	if _, err := s.Account(account); errors.Is(err, store.ErrNotFound) {
+		return failf(http.StatusForbidden, "%w: creating a token makes no account here; create account %s first", store.ErrAuthority, account)
+	}
+	return nil
 }
 
 // updateToken changes the keys of a token that the body has; null unsets one.

@@ -30,6 +30,10 @@ const (
 // checkLogs refuses a configuration that would write a credential to an access
 // log of a server, to which the handler belongs, and warns about the error log.
 func (h *Handler) checkLogs(ctx caddy.Context, server *caddyhttp.Server) error {
+	if server.Logs != nil && server.Logs.ShouldLogCredentials && h.readsAuthorization() {
+		return errors.New("scopegate: log_credentials would write the credentials of every request to the access log; " +
+			"remove it from the global option servers")
+	}
 	for _, place := range h.Credentials {
 		if place.In != "header" {
 			continue
@@ -56,6 +60,12 @@ func (h *Handler) checkLogs(ctx caddy.Context, server *caddyhttp.Server) error {
 		}
 	}
 	return nil
+}
+
+// readsAuthorization reports whether a credential may be in the field Authorization.
+func (h *Handler) readsAuthorization() bool {
+	return len(h.Credentials) == 0 ||
+		slices.ContainsFunc(h.Credentials, func(c CredentialPlace) bool { return c.In != "header" })
 }
 
 // listLogs names logs, and says where a Caddyfile has them: it numbers those of

@@ -164,3 +164,14 @@ func wantNoTrace(t *testing.T, g *gateway, name string) {
 		}
 	}
 }
+
+// Caddy's option to log credentials is refused beside scopegate.
+func TestLogCredentialsIsRefused(t *testing.T) {
+	t.Parallel()
+	g := newGateway(t, strings.Replace(proxyCaddyfile, "servers {", "servers {\n\t\tlog_credentials", 1)+"\nhttp://localhost:1 {\n\tlog\n}\n", "")
+	g.addr, g.admin = freeAddr(t), freeAddr(t)
+	if err := g.run(); err == nil {
+		t.Fatal("Caddy serves, want an error")
+	}
+	g.logs.wait(t, "log_credentials would write the credentials of every request")
+}
