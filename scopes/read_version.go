@@ -136,8 +136,8 @@ func isToken(s string) bool {
 var unusableHeaders = []string{
 	"Authorization", "Connection", "Content-Length", "Cookie", "Forwarded", "Host", "Keep-Alive",
 	"Proxy-Authenticate", "Proxy-Authorization", "Proxy-Connection", "Set-Cookie", "Te", "Trailer",
-	"Transfer-Encoding", "Upgrade", "X-Http-Method", "X-Http-Method-Override", "X-Method-Override",
-	"X-Original-Url", "X-Rewrite-Url",
+	"Transfer-Encoding", "Upgrade", "X-Http-Method", "X-Http-Method-Override", "X-Http-Methodoverride", "X-Method",
+	"X-Method-Override", "X-Original-Url", "X-Rewrite-Url",
 }
 
 // versionHeaderFlaw says why a header cannot state versions; "" if it can.

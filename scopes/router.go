@@ -224,11 +224,17 @@ func (s *search) choose(leaves []leaf) bool {
 type host struct{ name, port string }
 
 // splitHost splits "name:port", "[::1]:port" or a name alone. The dot that ends a
-// fully qualified name is cut off: "example.com." is the same host.
+// fully qualified name is cut off: "example.com." is the same host. With a port
+// that is no number it is the zero host, which is no API's.
 func splitHost(s string) host {
 	h := host{name: s}
 	if colon := strings.LastIndexByte(s, ':'); colon >= 0 && strings.IndexByte(s[colon:], ']') < 0 {
 		h.name, h.port = s[:colon], s[colon+1:]
+		for i := range len(h.port) {
+			if h.port[i] < '0' || h.port[i] > '9' {
+				return host{}
+			}
+		}
 	}
 	h.name = strings.TrimSuffix(h.name, ".")
 	return h

@@ -98,7 +98,7 @@ func likeHeader(a, b string) bool {
 }
 
 func foldNameByte(c byte) byte {
-	if c == '_' || c == '.' || c == ' ' {
+	if c == '_' || c == '.' || c == ' ' || c == '[' { // PHP makes "_" of all of them
 		return '-'
 	}
 	return lowerASCII(c)
@@ -131,7 +131,7 @@ func (s *statedVersion) readQuery(query, name string) {
 
 // compareQueryName compares a raw query name, decoded once, with a parameter's:
 // whether it is the same, and whether an upstream could take it for the same,
-// because it differs in case, in which of "-", "_", "." and " " it has, in spaces
+// because it differs in case, in which of "-", "_", ".", " " and "[" it has, in spaces
 // around it, or in what follows "[" or NUL. It does not allocate.
 func compareQueryName(raw, name string) (same, alike bool) {
 	same = true
