@@ -64,3 +64,26 @@ func TestSteadyNow(t *testing.T) {
 		t.Errorf("the clock is off by %v", off)
 	}
 }
+
+// A wall clock that is set back, be it to before the start or only from where it
+// was set forward, revives nothing, and time goes on from there.
+func TestSteadyClock(t *testing.T) {
+	t.Parallel()
+	start := time.Date(2030, 1, 1, 0, 0, 0, 0, time.UTC)
+	var clock steadyClock
+	for _, step := range []struct {
+		elapsed, wall, want time.Duration // since the start
+	}{
+		{0, 0, 0},
+		{time.Second, time.Second, time.Second},
+		{2 * time.Second, -time.Hour, 2 * time.Second},
+		{3 * time.Second, time.Hour, time.Hour},
+		{4 * time.Second, 4 * time.Second, time.Hour + time.Second},
+		{5 * time.Second, -time.Hour, time.Hour + 2*time.Second},
+		{6 * time.Second, 2 * time.Hour, 2 * time.Hour},
+	} {
+		if got := clock.at(start.Add(step.wall), step.elapsed).Sub(start); got != step.want {
+			t.Errorf("%v after the start, the wall clock at %v: got %v, want %v", step.elapsed, step.wall, got, step.want)
+		}
+	}
+}
