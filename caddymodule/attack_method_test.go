@@ -45,12 +45,20 @@ func attackMethods(t *testing.T, s *stage) {
 		{"override, HEAD", rawRequest("HEAD /raw/x", "X-HTTP-Method-Override: GET")},
 		{"X-HTTP-Method", rawRequest("GET /raw/x", "X-HTTP-Method: DELETE")},
 		{"X-Method-Override", rawRequest("GET /raw/x", "X-Method-Override: DELETE")},
+		{"X-HTTP-MethodOverride", rawRequest("GET /raw/x", "X-HTTP-MethodOverride: DELETE")},
+		{"X-Forwarded-Method", rawRequest("GET /raw/x", "X-Forwarded-Method: DELETE")},
 		{"X-Method", rawRequest("GET /raw/x", "X-Method: DELETE")},
 		{"override with other separators", rawRequest("GET /raw/x", "X~HTTP~Method~Override: DELETE")},
 	} {
 		t.Run("refused: "+test.name, func(t *testing.T) {
 			t.Parallel()
 			s.send(t, portPlain, test.raw).refused(t)
+		})
+	}
+	for _, line := range []string{"TRACE /raw/x", "trace /raw/x", "Trace /raw/x", "CONNECT /raw/x", "connect /raw/x"} {
+		t.Run("refused in shadow: "+line, func(t *testing.T) {
+			t.Parallel()
+			s.send(t, portShadow, rawRequest(line)).denied(t)
 		})
 	}
 	for _, test := range []method{
@@ -202,14 +210,16 @@ func attackForwardedHeaders(t *testing.T, s *stage) {
 		"True-Client-IP: 203.0.113.7", "CF-Connecting-IP: 203.0.113.7", "X-Cluster-Client-IP: 203.0.113.7",
 	}
 	for name, raw := range map[string]string{
-		"source":           by("office", rawRequest("GET /orders/v1/7", forwarded...)),
-		"path":             rawRequest("GET /secret/x", forwarded...),
-		"unknown path":     rawRequest("GET /nothing", forwarded...),
-		"method":           by("reader", rawRequest("DELETE /orders/v1/7", forwarded...)),
-		"host":             rawRequest("GET /hosted/x", forwarded...),
-		"host of a suffix": strings.Replace(rawRequest("GET /hosted/x"), "gateway.example", "api.example.com.evil.example", 1),
-		"host of a prefix": strings.Replace(rawRequest("GET /hosted/x"), "gateway.example", "api.example.co", 1),
-		"host with a user": strings.Replace(rawRequest("GET /hosted/x"), "gateway.example", "api.example.com@evil.example", 1),
+		"source":                         by("office", rawRequest("GET /orders/v1/7", forwarded...)),
+		"path":                           rawRequest("GET /secret/x", forwarded...),
+		"unknown path":                   rawRequest("GET /nothing", forwarded...),
+		"method":                         by("reader", rawRequest("DELETE /orders/v1/7", forwarded...)),
+		"host":                           rawRequest("GET /hosted/x", forwarded...),
+		"host of a suffix":               strings.Replace(rawRequest("GET /hosted/x"), "gateway.example", "api.example.com.evil.example", 1),
+		"host of a prefix":               strings.Replace(rawRequest("GET /hosted/x"), "gateway.example", "api.example.co", 1),
+		"host with two ports":            strings.Replace(rawRequest("GET /hosted/x"), "gateway.example", "api.example.com:evil.example", 1),
+		"host with a port behind a port": strings.Replace(rawRequest("GET /hosted/x"), "gateway.example", "api.example.com:evil:80", 1),
+		"host with a user":               strings.Replace(rawRequest("GET /hosted/x"), "gateway.example", "api.example.com@evil.example", 1),
 	} {
 		t.Run("refused: "+name, func(t *testing.T) {
 			t.Parallel()
@@ -218,12 +228,12 @@ func attackForwardedHeaders(t *testing.T, s *stage) {
 	}
 	t.Run("no other target for the upstream", func(t *testing.T) {
 		t.Parallel()
-		got := s.sendAndSee(t, rawRequest("GET /raw/x", forwarded...), "GET", "/raw/x", "X-Original-Url", "X-Rewrite-Url")
+		got := s.sendAndSee(t, rawRequest("GET /raw/x", forwarded...), "GET", "/raw/x", "X-Original-Url", "X-Rewrite-Url", "X-Forwarded-Method")
 		wantField(t, got, "X-Forwarded-For", "127.0.0.1")
 		wantField(t, got, "X-Forwarded-Host", "gateway.example")
 		wantField(t, got, "X-Forwarded-Proto", "http")
 	})
-	for _, host := range []string{"api.example.com", "API.Example.COM", "api.example.com:8443", "api.example.com."} {
+	for _, host := range []string{"api.example.com", "API.Example.COM", "api.example.com:8443", "api.example.com:", "api.example.com."} {
 		t.Run("host "+host, func(t *testing.T) {
 			t.Parallel()
 			got := s.send(t, portPlain, strings.Replace(rawRequest("GET /hosted/x"), "gateway.example", host, 1)).forwardedAs(t, "GET", "/hosted/x")

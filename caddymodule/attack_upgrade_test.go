@@ -33,6 +33,7 @@ func attackUpgrades(t *testing.T, s *stage) {
 		"websocket twice":                  upgrade("GET /web/socket", "Upgrade: websocket", "Upgrade: websocket"),
 		"websocket with a version":         upgrade("GET /web/socket", "Upgrade: websocket/13"),
 		"websocket with a letter like one": upgrade("GET /web/socket", "Upgrade: web\u017focket"),
+		"websocket on HTTP/1.0":            strings.Replace(upgrade("GET /web/socket", "Upgrade: websocket"), "HTTP/1.1", "HTTP/1.0", 1),
 		"websocket on POST":                upgrade("POST /web/socket", "Upgrade: websocket", "Content-Length: 0"),
 		"websocket on HEAD":                upgrade("HEAD /web/socket", "Upgrade: websocket"),
 		"websocket on get":                 upgrade("get /web/socket", "Upgrade: websocket"),

@@ -68,18 +68,20 @@ func isLength(values []string, length int64) bool {
 	return err == nil && stated == length
 }
 
-// isWebSocket reports whether Upgrade fields ask for a WebSocket, on GET and
-// nothing else (RFC 6455, section 4.1). After any other switch of protocols the
+// isWebSocket reports whether Upgrade fields ask for a WebSocket, on GET of HTTP/1.1
+// and nothing else (RFC 6455, section 4.1). After any other switch of protocols the
 // gateway would be a blind tunnel.
 func isWebSocket(r *http.Request, upgrade []string) bool {
 	const protocol = "websocket"
 	return len(upgrade) == 1 && len(upgrade[0]) == len(protocol) && strings.EqualFold(upgrade[0], protocol) &&
-		r.Method == http.MethodGet && r.ContentLength == 0
+		r.Method == http.MethodGet && r.ContentLength == 0 && r.ProtoMajor == 1 && r.ProtoMinor == 1
 }
 
 // overrideNames are the fields in which frameworks let a client override the
 // method, in lower case.
-var overrideNames = [...]string{"x-http-method-override", "x-http-method", "x-method-override", "x-method"}
+var overrideNames = [...]string{
+	"x-http-method-override", "x-http-methodoverride", "x-http-method", "x-method-override", "x-method", "x-forwarded-method",
+}
 
 // overridesMethod reports whether a field is an override in any spelling.
 func overridesMethod(name string) bool {
