@@ -77,7 +77,13 @@ func (s *Store) Replace(ctx context.Context, actor Actor, copied io.Reader, use 
 	if err := s.lock(ctx); err != nil {
 		return err
 	}
-	next, err := r.swap(ctx, actor)
+	var next *Store
+	err := s.replaceLog()
+	if err != nil {
+		err = fmt.Errorf("store: restoring %s: %w", s.path, err)
+	} else {
+		next, err = r.swap(ctx, actor)
+	}
 	if err == nil {
 		use(next)
 	}

@@ -195,3 +195,48 @@ func TestReplace(t *testing.T) {
 		t.Errorf("after a refused restore: got state %d, want Deactivated", got)
 	}
 }
+
+// Somebody puts an older log in the place of the one that is in use: a restore into
+// the running server goes by what that one knows.
+func TestReplaceGoesByTheOpenStore(t *testing.T) {
+	t.Parallel()
+	for _, how := range []string{"renamed", "overwritten", "pending too"} {
+		t.Run(how, func(t *testing.T) {
+			t.Parallel()
+			path := newPath(t)
+			s := openStore(t, path, testOptions())
+			apply(t, s, testFile(acme(testToken("kept"), testToken("off"), testToken("gone"), testToken("rotated"))))
+			older := backupOf(t, s)
+			log := must(t, func() ([]byte, error) { return os.ReadFile(path + logSuffix) })
+			mustDo(t, s.Deactivate, "acme/off")
+			mustDo(t, s.Delete, "acme/gone")
+			if how == "pending too" {
+				id := must(t, func() (Token, error) { return s.Token("acme/rotated") }).ID
+				s.revision++
+				s.pending.Store(&map[string]*revocation{id: {
+					id: id, ref: "acme/rotated", dead: []scopes.Digest{scopes.DigestOf("secret of rotated")},
+				}})
+			} else {
+				must(t, func() (Issued, error) { return s.Rotate(context.Background(), tester, "acme/rotated", 0) })
+			}
+			name := path + logSuffix
+			if how != "overwritten" {
+				name += ".copy"
+			}
+			if err := os.WriteFile(name, log, fileMode); err != nil {
+				t.Fatal(err)
+			}
+			if how != "overwritten" {
+				if err := os.Rename(name, path+logSuffix); err != nil {
+					t.Fatal(err)
+				}
+			}
+			var next *Store
+			if err := s.Replace(context.Background(), tester, bytes.NewReader(older), func(s *Store) { next = s }); err != nil {
+				t.Fatal(err)
+			}
+			defer checkAndClose(t, next)
+			wantRevoked(t, next)
+		})
+	}
+}

@@ -36,13 +36,8 @@ func (s *Store) openJournal(state state, whole bool) (lost string, err error) {
 	if s.readOnly {
 		return lost, nil
 	}
-	if log.needsRewrite(state) {
-		if err := s.rewriteLog(path, state); err != nil {
-			return "", fmt.Errorf("writing the revocations log anew: %w", err)
-		}
-		if log, err = readLog(path); err != nil {
-			return "", fmt.Errorf("reading the revocations log: %w", err)
-		}
+	if log, err = s.renewLog(path, state, log); err != nil {
+		return "", err
 	}
 	if s.journal, err = openLog(path, log.end); err != nil {
 		return "", fmt.Errorf("opening the revocations log: %w", err)
@@ -104,22 +99,53 @@ func (c *logContents) needsRewrite(state state) bool {
 	return len(c.lines) > few && len(c.lines) > few+4*len(foldRevocations(c.lines, 0))
 }
 
-// rewriteLog makes the log anew from the records of the store.
-func (s *Store) rewriteLog(path string, state state) error {
+// renewLog makes the log anew where that is needed, and returns what is in it then.
+// Where it only has become long, it is of use as it is: a full disk does not keep
+// the store closed.
+func (s *Store) renewLog(path string, state state, log *logContents) (*logContents, error) {
+	if !log.needsRewrite(state) {
+		return log, nil
+	}
+	lines, err := s.storedLines(state, log.lines)
+	if err == nil {
+		err = writeLog(path, state.id, lines, replaceFile)
+	}
+	switch {
+	case err != nil && log.damaged == 0 && log.committed() >= state.revision:
+		s.log.Warn("the revocations log has become long and could not be written anew; going on with it as it is", "error", err)
+		return log, nil
+	case err != nil:
+		return nil, fmt.Errorf("writing the revocations log anew: %w", err)
+	}
+	if log, err = readLog(path); err != nil {
+		return nil, fmt.Errorf("reading the revocations log: %w", err)
+	}
+	return log, nil
+}
+
+// storedLines returns the lines of a log that has all that the file has revoked. Of
+// tokens whose records cannot be read, it has the lines of the log before.
+func (s *Store) storedLines(state state, before []logLine) ([]logLine, error) {
+	unread := make(map[string]bool)
+	for i := range before {
+		unread[before[i].id] = before[i].act != actCommit
+	}
 	var lines []logLine
 	err := s.view(func(r reader) error {
-		r.pending = nil
 		return r.bucket(bucketTokens).ForEach(func(id, value []byte) error {
 			rec, err := decodeRecord(id, value)
-			if err == nil { // one that is damaged is refused in any case
-				lines = append(lines, revocationsBetween(nil, rec, rec.revision)...)
+			if err != nil {
+				return nil //nolint:nilerr // its lines are kept below
 			}
+			delete(unread, rec.id)
+			lines = append(lines, revocationsBetween(nil, rec, rec.revision)...)
 			return nil
 		})
 	})
-	if err != nil {
-		return err
+	for i := range before {
+		if unread[before[i].id] {
+			lines = append(lines, before[i])
+		}
 	}
-	lines = append(lines, logLine{act: actCommit, revision: state.revision})
-	return writeLog(path, state.id, lines, replaceFile)
+	return append(lines, logLine{act: actCommit, revision: state.revision}), err
 }

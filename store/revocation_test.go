@@ -408,6 +408,70 @@ func TestLogIsCompacted(t *testing.T) {
 	}
 }
 
+// compactable returns the path of a closed store whose deleted token is acme/a and
+// whose log is to be written anew, and a copy from before the deletion.
+func compactable(t *testing.T) (path, deleted string, older []byte) {
+	t.Helper()
+	path = newPath(t)
+	s, err := Open(path, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	apply(t, s, testFile(acme(testToken("a"), testToken("b"))))
+	older = backupOf(t, s)
+	deleted = mustDo(t, s.Delete, "acme/a").ID
+	var many []logLine
+	for range 2000 {
+		many = append(many, logLine{act: actCommit, revision: s.revision})
+	}
+	if err := errors.Join(s.journal.append(many, false), s.Close()); err != nil {
+		t.Fatal(err)
+	}
+	return path, deleted, older
+}
+
+// The log that is written anew keeps the revocation of a token whose record cannot
+// be read.
+func TestCompactionKeepsWhatTheStoreCannotRead(t *testing.T) {
+	t.Parallel()
+	path, deleted, older := compactable(t)
+	storeFile{t, path}.damageRecord(bucketTokens, deleted)
+	s, err := Open(path, testOptions())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	contents := must(t, func() (*logContents, error) { return readLog(path + logSuffix) })
+	if len(contents.lines) != 2 {
+		t.Fatalf("got %+v, want the deletion and the last commit", contents.lines)
+	}
+	if err := os.WriteFile(path, older, fileMode); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = openLogged(t, path)
+	if got := stateOf(s, "secret of a"); got != scopes.Unknown {
+		t.Errorf("got state %d, want Unknown", got)
+	}
+}
+
+// A log that is only too long is no reason not to start: here the temporary file's
+// name is longer than a file system takes.
+func TestCompactionMayFail(t *testing.T) {
+	t.Parallel()
+	short, _, _ := compactable(t)
+	path := filepath.Join(filepath.Dir(short), strings.Repeat("s", 240))
+	if err := errors.Join(os.Rename(short, path), os.Rename(short+logSuffix, path+logSuffix)); err != nil {
+		t.Fatal(err)
+	}
+	s, log := openLogged(t, path)
+	if !strings.Contains(log.String(), "going on with it as it is") {
+		t.Errorf("the log: %q", log.String())
+	}
+	mustDo(t, s.Deactivate, "acme/b")
+}
+
 // The log grows past its reserve, and every line stays.
 func TestLogGrows(t *testing.T) {
 	t.Parallel()
