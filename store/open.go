@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"syscall"
 	"time"
 
@@ -128,14 +129,29 @@ func (s *Store) start(whole bool) error {
 	return s.recover(lost)
 }
 
-// protect sees to it that only the owner has access to the file.
+// protect sees to it that only the owner has access to the file, and tells where
+// others could put another in its place.
 func (s *Store) protect() error {
 	if s.readOnly {
 		return nil
 	}
-	was, err := tighten(s.file)
+	folder := filepath.Dir(s.path)
+	info, err := os.Stat(folder)
+	if err != nil {
+		return err
+	}
+	const others = 0o022
+	if runtime.GOOS != "windows" && info.Mode().Perm()&others != 0 && info.Mode()&fs.ModeSticky == 0 {
+		s.log.Warn("others can replace the store, for they can write to its folder: take that from them, as with chmod go-w",
+			"folder", folder, "mode", info.Mode().Perm())
+	}
+	return s.protectFile(s.file, "store")
+}
+
+func (s *Store) protectFile(file *os.File, what string) error {
+	was, err := tighten(file)
 	if was != 0 {
-		s.log.Warn("others had access to the store; its mode is now 0600", "mode", was)
+		s.log.Warn("others had access to the "+what+"; its mode is now 0600", "mode", was)
 	}
 	return err
 }

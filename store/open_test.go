@@ -266,20 +266,32 @@ func TestOpenCreatesOnce(t *testing.T) {
 
 func TestOpenTightensTheMode(t *testing.T) {
 	t.Parallel()
-	path := newFile(t)
-	if err := os.Chmod(path, 0o644); err != nil {
-		t.Fatal(err)
+	for what, suffix := range map[string]string{"store": "", "revocations log": logSuffix} {
+		path := newFile(t)
+		if err := os.Chmod(path+suffix, 0o644); err != nil {
+			t.Fatal(err)
+		}
+		_, log := openLogged(t, path)
+		info, err := os.Stat(path + suffix)
+		if err != nil || info.Mode().Perm() != fileMode {
+			t.Errorf("%s: got %v, %v, want mode 0600", what, info.Mode(), err)
+		}
+		if got := strings.Count(log.String(), "others "); got != 1 || !strings.Contains(log.String(), "others had access to the "+what) {
+			t.Errorf("%s: the log: %q", what, log.String())
+		}
 	}
-	var log lines
-	o := testOptions()
-	o.Logger = log.logger()
-	openStore(t, path, o)
-	info, err := os.Stat(path)
-	if err != nil || info.Mode().Perm() != fileMode {
-		t.Errorf("got %v, %v, want mode 0600", info.Mode(), err)
-	}
-	if !strings.Contains(log.String(), "others had access") {
-		t.Errorf("nothing was logged: %q", log.String())
+}
+
+func TestOpenTellsOfAFolderThatOthersCanWrite(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []fs.FileMode{0o770, 0o702} {
+		path := newFile(t)
+		if err := os.Chmod(filepath.Dir(path), mode); err != nil {
+			t.Fatal(err)
+		}
+		if _, log := openLogged(t, path); !strings.Contains(log.String(), "others can replace the store") {
+			t.Errorf("%v: the log: %q", mode, log.String())
+		}
 	}
 }
 

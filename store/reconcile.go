@@ -42,7 +42,7 @@ func (s *Store) openJournal(state state, whole bool) (lost string, err error) {
 	if s.journal, err = openLog(path, log.end); err != nil {
 		return "", fmt.Errorf("opening the revocations log: %w", err)
 	}
-	return lost, nil
+	return lost, s.protectFile(s.journal.file, "revocations log")
 }
 
 func noLog(path, what string) error {
