@@ -90,6 +90,9 @@ func (w *watch) await() (os.FileInfo, error) {
 	if err != nil {
 		return nil, err
 	}
+	if !info.Mode().IsRegular() { // a pipe is read once only
+		return info, nil
+	}
 	src, err := os.ReadFile(w.file.Path)
 	if err != nil {
 		return nil, err
