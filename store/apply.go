@@ -58,6 +58,9 @@ func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, err
 		if err != nil {
 			return err
 		}
+		if o.File != "" && len(c.entries) > 0 {
+			c.record("apply", "file", o.File, []string{fmt.Sprintf("sha256:%x", o.Digest)})
+		}
 		if o.Source == "" {
 			return nil
 		}
