@@ -371,7 +371,11 @@ func (m *model) revoke(old, now *modelToken) {
 	}
 	old.spec.inactive = old.spec.inactive || now.spec.inactive
 	old.held = old.held || now.held
-	old.revoked = append(old.revoked, now.revoked...)
+	for _, d := range now.revoked {
+		if !slices.Contains(old.revoked, d) { // each restore would double them
+			old.revoked = append(old.revoked, d)
+		}
+	}
 	old.switchedOff = now.switchedOff
 	for i := range old.credentials {
 		for _, c := range now.credentials {
