@@ -106,10 +106,10 @@ type Commit struct {
 
 // Report is what a node tells of itself.
 type Report struct {
-	ID           string // of the node, the same after a restart
-	Name         string // such as its host's name
-	Version      string // of Scopegate
-	Revision     uint64 // that it has applied
+	ID           string        // of the node, the same after a restart
+	Name         string        // such as its host's name
+	Version      string        // of Scopegate
+	Revision     uint64        // that it has applied
 	Staleness    time.Duration // since it was last known to have all changes; negative if it never was
 	MaxStaleness time.Duration // after which it decides nothing; 0 for never
 	At           time.Time     // by the sequencer's clock; set by Nodes
