@@ -27,6 +27,8 @@ func (o *oneToken) Snapshot() proxy.Snapshot { return o }
 
 func (o *oneToken) Catalog() *scopes.Catalog { return o.catalog }
 
+func (*oneToken) Expect(*scopes.Digest) {}
+
 func (o *oneToken) GrantInto(g *scopes.Grant, d scopes.Digest) {
 	if d == o.digest {
 		*g = o.grant

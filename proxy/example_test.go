@@ -19,6 +19,8 @@ type fixed struct {
 
 func (f *fixed) Snapshot() proxy.Snapshot { return f }
 func (f *fixed) Catalog() *scopes.Catalog { return f.catalog }
+func (*fixed) Expect(*scopes.Digest)      {}
+
 func (f *fixed) GrantInto(g *scopes.Grant, d scopes.Digest) {
 	if d == f.digest {
 		*g = f.grant

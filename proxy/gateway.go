@@ -17,6 +17,9 @@ type Snapshot interface {
 	// GrantInto puts what is known of the token with this credential into the zero
 	// Grant at into, and leaves that if there is none. It must not allocate.
 	GrantInto(into *scopes.Grant, credential scopes.Digest)
+	// Expect tells that GrantInto is going to be called with a credential. It must
+	// not wait for anything.
+	Expect(credential *scopes.Digest)
 	// Catalog returns the APIs that the grants are compiled against.
 	Catalog() *scopes.Catalog
 }
@@ -76,7 +79,8 @@ type Verdict struct {
 
 	request   scopes.Request // here and not on its own, so that a verdict is one allocation
 	told      [4]string      // the values of the identity fields, here for the same reason
-	place     *Place         // that held the credential; nil for none
+	found     presented
+	place     *Place // that held the credential; nil for none
 	preflight scopes.Methods
 	// unverified is set where the client's address counts, and is not verified yet.
 	unverified bool
@@ -89,7 +93,7 @@ func (*Verdict) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[verdict
 // Judge decides on a request. It changes neither the request nor anything else.
 func (g *Gateway) Judge(r *http.Request) *Verdict {
 	v := new(Verdict)
-	g.JudgeInto(v, r)
+	g.judge(v, r)
 	return v
 }
 
@@ -97,10 +101,19 @@ func (g *Gateway) Judge(r *http.Request) *Verdict {
 // not allocate.
 func (g *Gateway) JudgeInto(v *Verdict, r *http.Request) {
 	*v = Verdict{}
+	g.judge(v, r)
+}
+
+// judge is JudgeInto with a zero verdict.
+func (g *Gateway) judge(v *Verdict, r *http.Request) {
 	v.Method = r.Method
 	snapshot := g.Source.Snapshot()
 	if snapshot == nil {
 		return // the zero Decision: stale
+	}
+	readable := g.findCredential(&v.found, r)
+	if v.found.place != nil {
+		snapshot.Expect(&v.found.digest)
 	}
 	target, ok := readTarget(r)
 	v.Target = target
@@ -110,26 +123,26 @@ func (g *Gateway) JudgeInto(v *Verdict, r *http.Request) {
 	}
 	view := g.viewOf(snapshot.Catalog())
 	if v.preflight = g.preflightMethods(r, view, target); v.preflight == 0 {
-		g.decide(v, r, snapshot, view)
+		g.decide(v, r, snapshot, view, readable)
 	}
 }
 
 // decide reads the credential and has the request evaluated.
-func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *scopes.View) {
-	var found presented
-	ok := g.findCredential(&found, r)
-	if ok {
-		v.place = found.place
-		found.grant(&v.Grant, snapshot)
-	}
+func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *scopes.View, ok bool) {
 	request := &v.request
 	request.Method, request.Target, request.Host = r.Method, v.Target, r.Host
 	request.Header, request.Now = r.Header, g.now()
+	var e scopes.Evaluation
+	e.Begin(view, request)
+	if ok {
+		v.place = v.found.place
+		v.found.grant(&v.Grant, snapshot)
+	}
 	if len(v.Grant.Sources) > 0 {
 		v.unverified = isEarly(r)
 		request.Source = g.clientAddr(r)
 	}
-	v.Decision = view.Decide(request, &v.Grant)
+	v.Decision = e.Decide(&v.Grant)
 	mayShadow := v.Decision.Reason != scopes.MalformedRequest
 	if !ok {
 		v.Decision = scopes.Decision{Reason: scopes.MalformedRequest}

@@ -17,6 +17,7 @@ type memory struct {
 }
 
 func (m *memory) Snapshot() Snapshot                         { return m }
+func (*memory) Expect(*scopes.Digest)                        {}
 func (m *memory) GrantInto(g *scopes.Grant, d scopes.Digest) { *g = m.grants[d] }
 func (m *memory) Catalog() *scopes.Catalog                   { return m.catalog }
 

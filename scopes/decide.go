@@ -52,22 +52,18 @@ type View struct {
 // unknown or in the query. The grant must have been compiled against the view's
 // catalog.
 func (v *View) Decide(r *Request, g *Grant) Decision {
-	e := evaluation{view: v, request: r, grant: g}
-	for c := range numChecks {
-		if reason := e.check(c); reason != Allowed {
-			e.decision.Reason = reason
-			return e.decision
-		}
-	}
-	e.decision.Reason = Allowed
-	return e.decision
+	var e Evaluation
+	e.Begin(v, r)
+	return e.Decide(g)
 }
 
 // Route tells where a request leads, whoever sent it: the API, operation and
 // version. The reason is Allowed, or why it leads nowhere. It is for requests
 // that go on although they are denied.
 func (v *View) Route(r *Request) Decision {
-	e := evaluation{view: v, request: r, grant: &Grant{Access: ReadWrite}}
+	var e Evaluation
+	e.Begin(v, r)
+	e.grant = &Grant{Access: ReadWrite}
 	for _, c := range [...]check{checkTarget, checkOperation, checkVersion} {
 		if reason := e.check(c); reason != Allowed {
 			e.decision.Reason = reason
@@ -97,8 +93,10 @@ const (
 	numChecks
 )
 
-// evaluation is one run through the checks.
-type evaluation struct {
+// Evaluation is a decision in two halves: what depends on the request alone, and then
+// what depends on its token, so that the token can be fetched from memory during the
+// first. The zero Evaluation denies.
+type Evaluation struct {
 	view     *View
 	request  *Request
 	grant    *Grant
@@ -111,11 +109,38 @@ type evaluation struct {
 	version    int  // position in the API's versions
 }
 
+// Begin puts the first half into the zero Evaluation e: it reads the target and finds
+// the operation. The rest of the request may still be filled in until Decide.
+func (e *Evaluation) Begin(v *View, r *Request) {
+	e.view, e.request = v, r
+	e.flaw = e.target.parse(r.Target, v.slashes)
+	if e.flaw != "" {
+		return
+	}
+	e.locate()
+	if e.target.slashes && !e.slashIsData() {
+		e.flaw = "the path has an encoded slash, which no API here allows at this place"
+	}
+}
+
+// Decide is [View.Decide] on the request that e has begun with.
+func (e *Evaluation) Decide(g *Grant) Decision {
+	e.grant = g
+	for c := range numChecks {
+		if reason := e.check(c); reason != Allowed {
+			e.decision.Reason = reason
+			return e.decision
+		}
+	}
+	e.decision.Reason = Allowed
+	return e.decision
+}
+
 // check runs one check and returns Allowed if it passes.
-func (e *evaluation) check(c check) Reason {
+func (e *Evaluation) check(c check) Reason {
 	switch c {
 	case checkTarget:
-		return e.readTarget()
+		return unless(e.flaw == "", MalformedRequest)
 	case checkCredential:
 		return e.credential()
 	case checkState:
@@ -144,29 +169,16 @@ func unless(ok bool, reason Reason) Reason {
 	return reason
 }
 
-// readTarget parses the target. One with an encoded slash stands only where the
-// API that it leads to takes that as data, so for those the API is looked up
-// right here.
-func (e *evaluation) readTarget() Reason {
-	e.flaw = e.target.parse(e.request.Target, e.view.slashes)
-	if e.flaw == "" && e.target.slashes && !e.slashIsData() {
-		e.flaw = "the path has an encoded slash, which no API here allows at this place"
-	}
-	return unless(e.flaw == "", MalformedRequest)
-}
-
-// slashIsData reports whether the API allows encoded slashes and none is in
-// {version}; the router finds none in a literal.
-func (e *evaluation) slashIsData() bool {
-	found := e.operation()
-	e.decision = Decision{} // the operation's turn comes after the credential's
-	if found != Allowed || !e.leaf.api.EncodedSlash {
+// slashIsData reports whether the API that the target leads to allows encoded slashes,
+// and none is in {version}; the router finds none in a literal.
+func (e *Evaluation) slashIsData() bool {
+	if e.leaf == nil || !e.leaf.api.EncodedSlash {
 		return false
 	}
 	return e.leaf.version < 0 || !hasEncodedSlash(e.target.segment(e.leaf.version))
 }
 
-func (e *evaluation) credential() Reason {
+func (e *Evaluation) credential() Reason {
 	switch e.grant.State {
 	case Deactivated, Active:
 		return Allowed
@@ -177,11 +189,11 @@ func (e *evaluation) credential() Reason {
 	return UnknownToken
 }
 
-func (e *evaluation) beforeExpiry() bool {
+func (e *Evaluation) beforeExpiry() bool {
 	return !e.request.Now.IsZero() && e.request.Now.Unix() < e.grant.Expires
 }
 
-func (e *evaluation) fromSource() bool {
+func (e *Evaluation) fromSource() bool {
 	if len(e.grant.Sources) == 0 {
 		return true
 	}
@@ -189,18 +201,20 @@ func (e *evaluation) fromSource() bool {
 	return slices.ContainsFunc(e.grant.Sources, func(p netip.Prefix) bool { return p.Contains(source) })
 }
 
-// operation finds the operation. A path that only lacks the method names its API
-// too; the reason for it comes last, in scopes.
-func (e *evaluation) operation() Reason {
-	e.method = MethodOf(e.request.Method)
-	e.host, e.found, e.near = splitHost(e.request.Host), nil, nil
+// locate finds the operation. A path that only lacks the method leads to its API too;
+// the reason for it comes last, in scopes.
+func (e *Evaluation) locate() {
+	e.method, e.host = MethodOf(e.request.Method), splitHost(e.request.Host)
 	e.find(e.view.router, 0)
-	e.leaf, e.methodOnly = e.found, false
+	e.leaf = e.found
 	if e.leaf == nil {
-		if e.leaf = e.near; e.leaf == nil {
-			return NoAPI
-		}
-		e.methodOnly = true
+		e.leaf, e.methodOnly = e.near, true
+	}
+}
+
+func (e *Evaluation) operation() Reason {
+	if e.leaf == nil {
+		return NoAPI
 	}
 	e.decision.API = &e.leaf.api.API
 	if !e.methodOnly {
@@ -209,7 +223,7 @@ func (e *evaluation) operation() Reason {
 	return Allowed
 }
 
-func (e *evaluation) resolve() Reason {
+func (e *Evaluation) resolve() Reason {
 	index, header, reason := resolveVersion(e.request, &e.target, e.leaf, e.grant)
 	if reason != Allowed {
 		return reason
@@ -222,7 +236,7 @@ func (e *evaluation) resolve() Reason {
 	return Allowed
 }
 
-func (e *evaluation) ownAccount() bool {
+func (e *Evaluation) ownAccount() bool {
 	if e.leaf.account < 0 {
 		return true
 	}
@@ -235,7 +249,7 @@ func (e *evaluation) ownAccount() bool {
 
 // scopes looks for a rule that grants what was asked for, and else tells how far
 // the best one came.
-func (e *evaluation) scopes() Reason {
+func (e *Evaluation) scopes() Reason {
 	reason := e.bestRule()
 	if e.methodOnly && (reason == Allowed || reason == OperationNotGranted) {
 		return MethodNotGranted
@@ -243,7 +257,7 @@ func (e *evaluation) scopes() Reason {
 	return reason
 }
 
-func (e *evaluation) bestRule() Reason {
+func (e *Evaluation) bestRule() Reason {
 	if e.grant.Access != ScopedAccess {
 		if e.leaf.api.Name == Management {
 			return APINotGranted

@@ -22,7 +22,9 @@ var checkNames = [numChecks]string{
 // that of the first check that fails; those after it that do not depend on it
 // are told too, so that one sees what else would be missing.
 func (v *View) Explain(r *Request, g *Grant) (Decision, []Step) {
-	e := evaluation{view: v, request: r, grant: g}
+	var e Evaluation
+	e.Begin(v, r)
+	e.grant = g
 	verdict := Decision{Reason: Allowed}
 	var steps []Step
 	for c := range numChecks {
@@ -48,13 +50,13 @@ func (c check) needsToken() bool {
 	return c == checkState || c == checkExpiry || c == checkSource || c == checkAccount || c == checkScopes
 }
 
-func (e *evaluation) knowsToken() bool { return e.credential() == Allowed }
+func (e *Evaluation) knowsToken() bool { return e.credential() == Allowed }
 
 // endsAll reports whether no later check can be made once c has failed.
 func (c check) endsAll() bool { return c == checkTarget || c == checkOperation || c == checkVersion }
 
 // tell says in words what a check compared.
-func (e *evaluation) tell(c check, reason Reason) string {
+func (e *Evaluation) tell(c check, reason Reason) string {
 	switch c {
 	case checkTarget:
 		return e.tellTarget()
@@ -81,14 +83,14 @@ func (e *evaluation) tell(c check, reason Reason) string {
 	return ""
 }
 
-func (e *evaluation) tellTarget() string {
+func (e *Evaluation) tellTarget() string {
 	if e.flaw != "" {
 		return e.flaw
 	}
 	return fmt.Sprintf("%q reads the same for every parser", e.request.Target)
 }
 
-func (e *evaluation) tellCredential() string {
+func (e *Evaluation) tellCredential() string {
 	switch e.grant.State {
 	case Deactivated, Active:
 		token := "token " + e.grant.Account + "/" + e.grant.Name
@@ -103,7 +105,7 @@ func (e *evaluation) tellCredential() string {
 	return "no token has this credential"
 }
 
-func (e *evaluation) tellExpiry() string {
+func (e *Evaluation) tellExpiry() string {
 	if e.grant.Expires == 0 {
 		return "the token does not expire"
 	}
@@ -111,7 +113,7 @@ func (e *evaluation) tellExpiry() string {
 	return fmt.Sprintf("the token expires at %s, and it is %s", end, e.request.Now.UTC().Format(time.RFC3339))
 }
 
-func (e *evaluation) tellSource() string {
+func (e *Evaluation) tellSource() string {
 	if len(e.grant.Sources) == 0 {
 		return "the token may be used from everywhere"
 	}
@@ -122,7 +124,7 @@ func (e *evaluation) tellSource() string {
 	return fmt.Sprintf("the token may be used from %s; the request comes from %s", joinPrefixes(e.grant.Sources), source)
 }
 
-func (e *evaluation) tellOperation() string {
+func (e *Evaluation) tellOperation() string {
 	if e.leaf == nil {
 		return fmt.Sprintf("no API served here has an operation for %s on host %q", e.target.path, e.request.Host)
 	}
@@ -133,7 +135,7 @@ func (e *evaluation) tellOperation() string {
 	return fmt.Sprintf("API %s, operation %s: %s %s", e.leaf.api.Name, op.Name, op.Methods, op.Path)
 }
 
-func (e *evaluation) tellVersion(reason Reason) string {
+func (e *Evaluation) tellVersion(reason Reason) string {
 	api := e.leaf.api
 	has := "the API has " + quoteAll(api.Versions)
 	switch {
@@ -152,7 +154,7 @@ func (e *evaluation) tellVersion(reason Reason) string {
 	return fmt.Sprintf("version %q", e.decision.Version)
 }
 
-func (e *evaluation) tellAccount() string {
+func (e *Evaluation) tellAccount() string {
 	if e.leaf.account < 0 {
 		return "the path names no account"
 	}
@@ -161,7 +163,7 @@ func (e *evaluation) tellAccount() string {
 	return fmt.Sprintf("the path names account %q; the token's account is %s", account, quoteAll(own))
 }
 
-func (e *evaluation) tellScopes(reason Reason) string {
+func (e *Evaluation) tellScopes(reason Reason) string {
 	if e.grant.Access != ScopedAccess {
 		if reason == APINotGranted {
 			return "a legacy token never has the management API " + Management

@@ -8,8 +8,8 @@ import (
 // node is one segment's worth of all templates: a trie. Each node is reached by
 // one way only, so a lookup visits none twice, whatever the path.
 type node struct {
-	literals  map[string]*node
-	folded    map[string]*node // literals of APIs that fold case, in lower case; after those that do not
+	literals  children
+	folded    children // literals of APIs that fold case, in lower case; after those that do not
 	parameter *node
 	ends      []leaf // operations whose template ends here
 	slashEnds []leaf // and in a slash
@@ -75,21 +75,59 @@ func (n *node) child(s Segment, fold bool) *node {
 		}
 		return n.parameter
 	case fold:
-		return childOf(&n.folded, string(appendLower(nil, s.Text)))
+		return n.folded.add(string(appendLower(nil, s.Text)))
 	}
-	return childOf(&n.literals, s.Text)
+	return n.literals.add(s.Text)
 }
 
-func childOf(children *map[string]*node, key string) *node {
-	if *children == nil {
-		*children = make(map[string]*node)
+// children are the nodes below one, by their segments. Mostly they are few, and then
+// comparing with each is faster than hashing.
+type children struct {
+	few  []child          // the first ones
+	many map[string]*node // all of them, where few has not all
+}
+
+type child struct {
+	segment string
+	node    *node
+}
+
+// fewChildren is how many are compared with one by one.
+const fewChildren = 4
+
+// add returns the child for a segment, a new one if need be.
+func (c *children) add(segment string) *node {
+	if n := childOf(c, segment); n != nil {
+		return n
 	}
-	c := (*children)[key]
-	if c == nil {
-		c = new(node)
-		(*children)[key] = c
+	n := new(node)
+	if len(c.few) < fewChildren {
+		c.few = append(c.few, child{segment, n})
+		return n
 	}
-	return c
+	if c.many == nil {
+		c.many = make(map[string]*node)
+		for _, first := range c.few {
+			c.many[first.segment] = first.node
+		}
+	}
+	c.many[segment] = n
+	return n
+}
+
+func (c *children) none() bool { return len(c.few) == 0 }
+
+// childOf returns the child for a segment, or nil.
+func childOf[T string | []byte](c *children, segment T) *node {
+	if c.many != nil {
+		return c.many[string(segment)]
+	}
+	for i := range c.few {
+		if c.few[i].segment == string(segment) {
+			return c.few[i].node
+		}
+	}
+	return nil
 }
 
 func (n *node) endsOf(t Template) *[]leaf {
@@ -164,24 +202,24 @@ func (s *search) descend(n *node, at int) bool {
 }
 
 func (s *search) findLiteral(n *node, segment string, at int) bool {
-	if n.literals == nil && n.folded == nil {
+	if n.literals.none() && n.folded.none() {
 		return false
 	}
 	if !s.target.escaped || strings.IndexByte(segment, '%') < 0 {
-		if child := n.literals[segment]; child != nil && s.descend(child, at) {
+		if child := childOf(&n.literals, segment); child != nil && s.descend(child, at) {
 			return true
 		}
-		return n.folded != nil && findFolded(s, n, segment, at)
+		return !n.folded.none() && findFolded(s, n, segment, at)
 	}
 	var buf [maxLiteral]byte
 	decoded, ok := unescapeInto(buf[:0], segment)
 	if !ok {
 		return false // an encoded slash, or longer than any literal
 	}
-	if child := n.literals[string(decoded)]; child != nil && s.descend(child, at) {
+	if child := childOf(&n.literals, decoded); child != nil && s.descend(child, at) {
 		return true
 	}
-	return n.folded != nil && findFolded(s, n, decoded, at)
+	return !n.folded.none() && findFolded(s, n, decoded, at)
 }
 
 func findFolded[T string | []byte](s *search, n *node, segment T, at int) bool {
@@ -189,7 +227,7 @@ func findFolded[T string | []byte](s *search, n *node, segment T, at int) bool {
 		return false
 	}
 	var buf [maxLiteral]byte
-	child := n.folded[string(appendLower(buf[:0], segment))]
+	child := childOf(&n.folded, appendLower(buf[:0], segment))
 	return child != nil && s.descend(child, at)
 }
 

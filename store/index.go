@@ -133,6 +133,14 @@ func (s *shard) find(d *scopes.Digest) *entry {
 	return nil
 }
 
+// expect has the processor fetch the entries that find is likely to look at.
+func (s *shard) expect(d *scopes.Digest) {
+	if slot := slotOf(keyOf(d), s.slots); slot+1 < len(s.table) {
+		prefetch(&s.table[slot])
+		prefetch(&s.table[slot+1])
+	}
+}
+
 // idOf returns the id of an entry's token.
 func (s *shard) idOf(e *entry) string { return s.text[e.text:][:idBytes] }
 

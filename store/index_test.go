@@ -55,6 +55,7 @@ func TestShardFinds(t *testing.T) {
 			s := build(&b)
 			for i := range test.count {
 				d := test.digest(i)
+				s.expect(&d) // of no consequence
 				e := s.find(&d)
 				if e == nil || e.digest != d {
 					t.Fatalf("entry %d: got %+v", i, e)

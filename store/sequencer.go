@@ -9,6 +9,13 @@ import (
 // Sequencer puts the changes of all nodes into one order: it accepts a change only
 // from a node that has seen all those before. It knows nothing of what it orders.
 type Sequencer interface {
+	History
+	Presence
+	Close() error
+}
+
+// History is the order of the changes.
+type History interface {
 	// Pull returns what was changed since a position, all at one moment, and leaves
 	// the node's report for the others.
 	Pull(ctx context.Context, at Position, r *Report) (*Pulled, error)
@@ -19,6 +26,10 @@ type Sequencer interface {
 	// Scan yields all records, in no order, some perhaps twice, and some perhaps as
 	// they are after a change that is made meanwhile.
 	Scan(ctx context.Context, each func([]Keyed) error) error
+}
+
+// Presence is which nodes there are, and when they make changes.
+type Presence interface {
 	// Nodes returns the reports that have not run out.
 	Nodes(ctx context.Context) ([]Report, error)
 	// Leave takes a node's report away.
@@ -26,7 +37,6 @@ type Sequencer interface {
 	// Wakeups has an element after changes of any node, and whenever some may have
 	// been missed.
 	Wakeups() <-chan struct{}
-	Close() error
 }
 
 // What a Sequencer's Commit fails with.

@@ -57,6 +57,11 @@ func (s *Snapshot) GrantInto(g *scopes.Grant, d scopes.Digest) {
 	g.Rules = scopes.RulesAt(s.rules, e.rules)
 }
 
+// Expect has the processor fetch what GrantInto will need for a digest, while the
+// caller does something else: with many tokens that lies in memory, far away, and
+// waiting for it would be a large part of a decision.
+func (s *Snapshot) Expect(d *scopes.Digest) { s.shards[shardOf(d)].expect(d) }
+
 // tokenOf returns the id of the token that has a credential, whether it is still
 // accepted or not, and "" if no token has it.
 func (s *Snapshot) tokenOf(d scopes.Digest) string {
