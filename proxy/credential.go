@@ -136,21 +136,29 @@ func (p *Place) readBasic(into *presented, encoded string) (ok bool) {
 	return p.accept(into, password, user)
 }
 
-// What a byte of a credential can be beside a visible ASCII character.
-const (
-	commaByte = 1 << iota
-	invisibleByte
-)
-
-var credentialClasses = func() (classes [256]uint8) {
-	for c := range classes {
-		if c < '!' || c > '~' {
-			classes[c] = invisibleByte
+// isVisible reports whether s consists of visible ASCII characters. It looks at eight at
+// a time: in each byte of word-first the upper bit is set for what is below "!", in
+// word+1 for what is above "~", and in word for both kinds beyond ASCII. A borrow or carry
+// only comes from a byte that is refused itself.
+func isVisible(s string) bool {
+	const (
+		each  = 0x0101010101010101
+		upper = 0x80 * each
+		first = '!' * each
+	)
+	var found uint64
+	for ; len(s) >= 8; s = s[8:] {
+		word := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		found |= word | (word - first) | (word + each)
+	}
+	for i := range len(s) {
+		if s[i] < '!' || s[i] > '~' {
+			return false
 		}
 	}
-	classes[','] = commaByte
-	return classes
-}()
+	return found&upper == 0
+}
 
 // accept takes a secret that consists of visible ASCII characters without a
 // comma, at most 512. An empty one counts as none.
@@ -161,11 +169,7 @@ func (p *Place) accept(into *presented, secret, user string) (ok bool) {
 	if len(secret) > scopes.MaxCredentialBytes {
 		return false
 	}
-	var has uint8
-	for i := range len(secret) {
-		has |= credentialClasses[secret[i]]
-	}
-	if has&invisibleByte != 0 || has&commaByte != 0 && p.Kind != Basic {
+	if !isVisible(secret) || p.Kind != Basic && strings.IndexByte(secret, ',') >= 0 {
 		return false
 	}
 	into.place, into.digest, into.user = p, scopes.DigestOf(secret), user

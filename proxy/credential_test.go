@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"encoding/base64"
 	"regexp"
@@ -242,4 +243,22 @@ func FuzzCredential(f *testing.F) {
 			t.Errorf("%q in place %d: another credential or user name than %q and %q", value, kind, secret, user)
 		}
 	})
+}
+
+// Whatever byte stands wherever: what isVisible says is what looking at each byte says.
+func TestIsVisible(t *testing.T) {
+	t.Parallel()
+	for length := range 20 {
+		for at := range length {
+			for value := range 256 {
+				for _, others := range []byte{'!', '~'} {
+					s := bytes.Repeat([]byte{others}, length)
+					s[at] = byte(value)
+					if got, want := isVisible(string(s)), value >= '!' && value <= '~'; got != want {
+						t.Errorf("isVisible(%q) = %t, want %t", s, got, want)
+					}
+				}
+			}
+		}
+	}
 }

@@ -42,13 +42,36 @@ func originForm(r *http.Request) (target string, ok bool) {
 // sentAs reports whether Go's transport would send exactly target.
 func sentAs(r *http.Request, target string) bool {
 	path, query, hasQuery := strings.Cut(target, "?")
-	sent := r.URL.EscapedPath()
+	sent := r.URL.Path
+	if r.URL.RawPath != "" || !staysAsItIs(sent) {
+		sent = r.URL.EscapedPath()
+	}
 	if sent == "" {
 		sent = "/"
 	}
 	return r.URL.Opaque == "" && sent == path && r.URL.RawQuery == query &&
 		hasQuery == (r.URL.ForceQuery || query != "")
 }
+
+// staysAsItIs reports whether a decoded path has nothing in it that Go may escape: most
+// have not, and need not be looked at any closer.
+func staysAsItIs(path string) bool {
+	for i := range len(path) {
+		if !isUnescaped[path[i]] {
+			return false
+		}
+	}
+	return true
+}
+
+// isUnescaped tells which bytes of a path are never escaped: slashes, and what is
+// unreserved (RFC 3986, section 2.3).
+var isUnescaped = func() (unescaped [256]bool) {
+	for _, c := range []byte("/-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz") {
+		unescaped[c] = true
+	}
+	return unescaped
+}()
 
 // Unchanged reports whether the request that is about to be forwarded still has
 // the method and target that the verdict is about.

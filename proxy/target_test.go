@@ -3,6 +3,7 @@ package proxy
 import (
 	"bufio"
 	"net/http"
+	"net/url"
 	"strings"
 	"testing"
 )
@@ -146,4 +147,23 @@ func FuzzReadTarget(f *testing.F) {
 			t.Errorf("decided on %q, but Go sends %q", got, sent)
 		}
 	})
+}
+
+// What staysAsItIs passes, Go sends as it is.
+func TestStaysAsItIs(t *testing.T) {
+	t.Parallel()
+	passed := 0
+	for value := range 256 {
+		path := "/a" + string([]byte{byte(value)}) + "b"
+		if !staysAsItIs(path) {
+			continue
+		}
+		passed++
+		if got := (&url.URL{Path: path}).EscapedPath(); got != path {
+			t.Errorf("%q goes upstream as %q", path, got)
+		}
+	}
+	if passed != 26+26+10+len("/-._~") {
+		t.Errorf("%d bytes pass, want letters, digits and /-._~", passed)
+	}
 }
