@@ -46,6 +46,7 @@ func (s *Store) DeleteAccount(ctx context.Context, actor Actor, name string) err
 				return fmt.Errorf("%w: account %s has token %s; delete its tokens first", ErrConflict, name, ref)
 			}
 		}
+		c.share(keyAccount, name)
 		delete(c.accounts, name)
 		c.recompile = true // the index does not forget a single account
 		c.record("delete", "account", name, nil)

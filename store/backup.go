@@ -91,12 +91,12 @@ func (s *Store) Replace(ctx context.Context, actor Actor, copied io.Reader, use 
 	if err != nil {
 		return err
 	}
-	return s.Close()
+	return s.Close() //nolint:contextcheck // the store is given up, whatever becomes of the change
 }
 
 // options returns what the store was opened with.
 func (s *Store) options() Options {
-	return Options{Now: s.now, Random: s.random, Logger: s.bare}
+	return Options{Now: s.now, Random: s.random, Logger: s.bare, Cluster: s.cluster}
 }
 
 // restoration is one store file on its way to its place.
@@ -195,7 +195,7 @@ func (r *restoration) swap(ctx context.Context, actor Actor) (*Store, error) {
 	err = replaceFile(r.file, r.path)
 	var s *Store
 	if err == nil {
-		s, err = Open(r.path, r.options.Options)
+		s, err = Open(r.path, r.options.Options) //nolint:contextcheck // what follows other nodes outlives the change
 	}
 	if err != nil {
 		if hadOld {

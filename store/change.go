@@ -37,9 +37,11 @@ type change struct {
 	revocations []logLine                // for the log, as is what follows
 	activations []logLine
 	entries     []Entry
-	bulk        *bulk // of a change that writes many tokens; nil: each is written at once
-	wrote       bool  // something that is not worth a revision
-	repaired    int   // damaged records that were replaced
+	bulk        *bulk             // of a change that writes many tokens; nil: each is written at once
+	wrote       bool              // something that is not worth a revision
+	touched     map[string][]byte // shared records that are written, as they were before; nil for none
+	standing    *standing         // of the node after the change, once the sequencer has it
+	repaired    int               // damaged records that were replaced
 }
 
 // tokenChange is a token that a change touched.
@@ -60,7 +62,27 @@ func (s *Store) change(ctx context.Context, actor Actor, fn func(*change) error)
 	if err := s.writable(); err != nil {
 		return err
 	}
-	return s.commit(actor, fn)
+	return s.commitInOrder(ctx, actor, fn)
+}
+
+// commitTries is how often a change is made again because another node was faster.
+const commitTries = 50
+
+// commitInOrder makes a change after all those of other nodes. fn is called again where
+// one of these comes in between.
+func (s *Store) commitInOrder(ctx context.Context, actor Actor, fn func(*change) error) error {
+	err := s.commit(ctx, actor, fn)
+	for range commitTries {
+		if !errors.Is(err, ErrHeadMoved) {
+			break
+		}
+		if pulled := s.replica.catchUp(ctx); pulled != nil {
+			err = errors.Join(ErrUnreachable, pulled)
+			break
+		}
+		err = s.commit(ctx, actor, fn)
+	}
+	return err
 }
 
 // writable returns why no change can be made, or nil.
@@ -75,7 +97,7 @@ func (s *Store) writable() error {
 // snapshot is built from it, the transaction is committed, the log is written, the
 // snapshot is published. The log follows the commit, so that a process that dies
 // in between leaves the change as a whole, or nothing of it.
-func (s *Store) commit(actor Actor, fn func(*change) error) error {
+func (s *Store) commit(ctx context.Context, actor Actor, fn func(*change) error) error {
 	var c *change
 	var next *Snapshot
 	err := s.guard(func() error {
@@ -95,8 +117,10 @@ func (s *Store) commit(actor Actor, fn func(*change) error) error {
 			if !c.wrote && len(c.entries) == 0 {
 				return errIdle
 			}
-			next, err = c.prepare()
-			return err
+			if next, err = c.prepare(); err != nil || s.replica == nil || len(c.touched) == 0 {
+				return err
+			}
+			return s.replica.propose(ctx, c)
 		})
 	})
 	switch {
@@ -105,25 +129,36 @@ func (s *Store) commit(actor Actor, fn func(*change) error) error {
 		return nil
 	case err == nil:
 		return s.publish(c, next)
-	case next == nil: // nothing was committed
+	case next == nil, errors.Is(err, ErrHeadMoved): // nothing was committed
 		return err
+	case !c.revokes && (errors.Is(err, ErrUnreachable) || errors.Is(err, ErrUncertain)):
+		return fmt.Errorf("%w; until they can be reached again, tokens can be deactivated and deleted, and nothing else be changed", err)
 	}
 	return s.commitFailed(c, next, err)
 }
 
-// begin starts a change. Revocations that the file does not have yet go first.
-func (s *Store) begin(tx *bolt.Tx, actor Actor) (*change, error) {
+// newChange returns a change that has changed nothing yet.
+func (s *Store) newChange(tx *bolt.Tx, actor Actor) (*change, error) {
 	r, err := newReader(tx)
 	if err != nil {
 		return nil, err
 	}
-	c := &change{
+	return &change{
 		reader: r, store: s, actor: actor, now: s.now().UTC().Truncate(time.Second),
-		revision: s.revision + 1,
+		revision: s.revision + 1, touched: make(map[string][]byte),
 		accounts: make(map[string]*account), before: make(map[string]account),
 		tokens: make(map[string]*tokenChange), digests: make(map[scopes.Digest]string),
+	}, nil
+}
+
+// begin starts a change. Revocations that the file does not have yet go first.
+func (s *Store) begin(tx *bolt.Tx, actor Actor) (*change, error) {
+	c, err := s.newChange(tx, actor)
+	if err != nil {
+		return nil, err
 	}
 	if pending := s.pending.Load(); pending != nil {
+		c.wrote = s.replica != nil // the outbox at least
 		for _, id := range sortedKeys(*pending) {
 			if err := c.settle((*pending)[id]); err != nil {
 				return nil, err
@@ -184,6 +219,9 @@ func (c *change) replaceDamaged(r *revocation) error {
 func (s *Store) publish(c *change, next *Snapshot) error {
 	err := s.journal.append(c.logLines(), len(c.revocations) > 0)
 	s.revision = c.revision
+	if s.replica != nil {
+		s.replica.committed(c)
+	}
 	s.snapshot.Store(next)
 	s.pending.Store(nil)
 	s.announce()
@@ -213,6 +251,10 @@ func (s *Store) commitFailed(c *change, next *Snapshot, cause error) error {
 		return nil
 	})
 	switch {
+	case !written && c.standing != nil:
+		broken := fmt.Errorf("%w: the other nodes have the last change, and this one could not write it: %w", ErrReopen, cause)
+		s.broken.Store(&broken)
+		return broken
 	case err != nil:
 		s.fail(fmt.Errorf("%w: a commit failed, and then reading it back: %w", ErrReopen, errors.Join(cause, err)))
 		return *s.failure.Load()
@@ -250,9 +292,32 @@ func (s *Store) hold(c *change, cause error) error {
 	next.revision = c.revision
 	s.pending.Store(&pending)
 	s.snapshot.Store(next)
+	s.announce()
+	if s.replica != nil {
+		s.keepOutbox(pending, cause)
+		return nil
+	}
 	s.log.Error("a revocation is in force and in the revocations log, but the store could not be written; the next change will",
 		"error", cause)
 	return nil
+}
+
+// keepOutbox writes down what the other nodes do not know yet. On a full disk the
+// revocations log has it all the same.
+func (s *Store) keepOutbox(pending map[string]*revocation, cause error) {
+	s.log.Warn("a revocation is in force here, and the other nodes get it as soon as they can be reached", "error", cause)
+	err := s.guard(func() error {
+		return s.db.Update(func(tx *bolt.Tx) error {
+			c, err := s.newChange(tx, Actor{})
+			if err != nil {
+				return err
+			}
+			return c.putOutbox(pending)
+		})
+	})
+	if err != nil {
+		s.log.Error("what the other nodes have yet to get is in the revocations log alone", "error", err)
+	}
 }
 
 // account returns an account that the change may modify, or an error that wraps
@@ -346,6 +411,7 @@ func (c *change) writeToken(old, now *record) error {
 	if _, err := decodeRecord([]byte(now.id), value); err != nil {
 		return fmt.Errorf("%w: token %s cannot be stored as it is: %w", ErrConflict, now.ref(), err)
 	}
+	c.share(keyToken, now.id)
 	tokens := c.bucket(bucketTokens)
 	if tokens.Get([]byte(now.id)) == nil {
 		if _, err := tokens.NextSequence(); err != nil { // it counts them

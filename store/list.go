@@ -149,5 +149,6 @@ func (c *change) putSource(source string, digest [32]byte) error {
 		return nil
 	}
 	c.wrote = true
+	c.share(keySource, source)
 	return bucket.Put([]byte(source), value)
 }

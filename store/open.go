@@ -1,6 +1,7 @@
 package store
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -38,7 +39,24 @@ func Open(path string, o Options) (*Store, error) {
 	return s, nil
 }
 
+// open opens the store. In a cluster a file that is damaged is no loss: it is put aside,
+// and the other nodes fill the new one before it decides anything.
 func (s *Store) open() error {
+	err := s.openFound()
+	if s.cluster == nil || !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	aside := fmt.Sprintf(".damaged-%d", s.now().Unix())
+	s.log.Error("the store is damaged; it is put aside, and made anew from what the other nodes have", "error", err, "aside", s.path+aside)
+	for _, path := range []string{s.path, s.path + logSuffix} {
+		if err := os.Rename(path, path+aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return s.openFound()
+}
+
+func (s *Store) openFound() error {
 	_, err := os.Stat(s.path)
 	if errors.Is(err, fs.ErrNotExist) && !s.readOnly {
 		err = s.create()
@@ -120,13 +138,39 @@ func (s *Store) start(whole bool) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openReplica(); err != nil {
+		return err
+	}
 	if err := s.loadIndex(); err != nil {
 		return err
+	}
+	if s.replica != nil {
+		s.replica.start()
+		return nil
 	}
 	if lost == "" || s.readOnly {
 		return nil
 	}
 	return s.recover(lost)
+}
+
+// openReplica makes the store one of several nodes, if it is to be one.
+func (s *Store) openReplica() error {
+	if s.cluster == nil {
+		return nil
+	}
+	if s.readOnly {
+		return fmt.Errorf("%w: a node of a cluster writes what the others change", ErrReadOnly)
+	}
+	r, err := newReplica(s, s.cluster)
+	if err != nil {
+		return err
+	}
+	if err := r.open(); err != nil {
+		return err
+	}
+	s.replica = r
+	return nil
 }
 
 // protect sees to it that only the owner has access to the file, and tells where
@@ -183,7 +227,7 @@ func (s *Store) loadIndex() error {
 // recover writes what is pending into the file, and says so in the audit log. The
 // store is of use without that too, so that a full disk does not keep it closed.
 func (s *Store) recover(lost string) error {
-	err := s.commit(Actor{Name: "scopegate"}, func(c *change) error {
+	err := s.commit(context.Background(), Actor{Name: "scopegate"}, func(c *change) error {
 		c.record("recover", "store", "", []string{lost})
 		return nil
 	})

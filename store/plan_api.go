@@ -193,5 +193,6 @@ func onEvery(api *scopes.API, access scopes.Access) *scopes.Token {
 // putAPI writes an API as a scope file declares it.
 func (c *change) putAPI(planned Change, wanted *scopes.API, owner string) error {
 	c.audit(planned)
+	c.share(keyAPI, wanted.Name)
 	return c.bucket(bucketAPIs).Put([]byte(wanted.Name), encodeAPI(wanted, owner))
 }

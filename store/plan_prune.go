@@ -128,6 +128,7 @@ func (p *planner) pruneAPIs(names []string) {
 		p.step(c, func(ch *change) error {
 			ch.recompile = true
 			ch.audit(c)
+			ch.share(keyAPI, name)
 			return ch.bucket(bucketAPIs).Delete([]byte(name))
 		})
 	}

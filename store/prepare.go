@@ -1,6 +1,7 @@
 package store
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,11 +13,14 @@ import (
 // and makes room in the revocations log. After it only the commit is left, and the
 // log's lines, which then cannot fail for want of room.
 func (c *change) prepare() (*Snapshot, error) {
-	if len(c.entries) == 0 { // not worth a revision
+	if err := c.clearOutbox(); err != nil {
+		return nil, err
+	}
+	if len(c.entries) == 0 && (c.store.replica == nil || len(c.touched) == 0) { // not worth a revision
 		c.revision = c.store.revision
 		return c.store.snapshot.Load(), nil
 	}
-	if err := c.putAccounts(); err != nil {
+	if err := errors.Join(c.putAccounts(), c.markCatalog()); err != nil {
 		return nil, err
 	}
 	if err := c.putEntries(); err != nil {
@@ -51,6 +55,7 @@ func (c *change) putAccounts() error {
 		if err := checkLimit(&before, a); err != nil {
 			return err
 		}
+		c.share(keyAccount, name)
 		if err := c.bucket(bucketAccounts).Put([]byte(name), a.encode()); err != nil {
 			return err
 		}
@@ -69,6 +74,14 @@ func checkLimit(before, now *account) error {
 	}
 	return fmt.Errorf("%w: account %s would have %d active scoped tokens, and max_active_tokens is %d; deactivate or delete some, or raise it",
 		ErrLimit, now.name, now.active, limit)
+}
+
+// clearOutbox empties the outbox of what the change takes along.
+func (c *change) clearOutbox() error {
+	if c.store.replica == nil || c.store.pending.Load() == nil {
+		return nil
+	}
+	return c.putOutbox(nil)
 }
 
 func (c *change) putEntries() error {

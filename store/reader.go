@@ -102,6 +102,12 @@ func (r reader) token(id string) (*record, error) {
 	return rec, nil
 }
 
+// stored returns a token as its record has it, without what is pending.
+func (r reader) stored(id string) (*record, error) {
+	r.pending = nil
+	return r.token(id)
+}
+
 // named returns the token that has a name, or the deleted one that had it last.
 func (r reader) named(ref string) (*record, error) {
 	id := r.bucket(bucketNames).Get([]byte(ref))

@@ -13,6 +13,9 @@ func (s *Store) openJournal(state state, whole bool) (lost string, err error) {
 	path := s.path + logSuffix
 	log, err := readLog(path)
 	switch {
+	case s.cluster != nil && (errors.Is(err, fs.ErrNotExist) || err == nil && log.isUnfit(state, whole)):
+		s.log.Warn("the revocations log is missing or damaged; the other nodes know what it had", "log", path)
+		log = &logContents{storeID: state.id, damaged: 1}
 	case errors.Is(err, fs.ErrNotExist):
 		return "", noLog(path, "is missing")
 	case err != nil:
@@ -43,6 +46,11 @@ func (s *Store) openJournal(state state, whole bool) (lost string, err error) {
 		return "", fmt.Errorf("opening the revocations log: %w", err)
 	}
 	return lost, s.protectFile(s.journal.file, "revocations log")
+}
+
+// isUnfit reports whether a log does not tell what the store may have lost.
+func (c *logContents) isUnfit(state state, whole bool) bool {
+	return c.storeID != state.id || c.tail || c.damaged > 0 && (c.last > state.revision || !whole)
 }
 
 func noLog(path, what string) error {

@@ -63,8 +63,9 @@ type Head struct {
 	Position
 	Count uint64   // of records
 	Sig   [32]byte // over all of it and a sum over the records, which only nodes know
-	// Reset: the history before was dropped on purpose, and is not to be joined.
-	Reset bool
+	// Resets is how often what was there was dropped on purpose: a node that has seen
+	// fewer has nothing that is to be joined.
+	Resets uint64
 }
 
 // Keyed is a record with its key.

@@ -24,6 +24,7 @@ type Options struct {
 	Now      func() time.Time // nil: time.Now
 	Random   io.Reader        // of ids and credentials; nil: crypto/rand.Reader
 	Logger   *slog.Logger     // nil: nothing is logged
+	Cluster  *ClusterOptions  // nil: a single node
 }
 
 // Store is a bbolt file and the index of its tokens. It is safe for concurrent use.
@@ -56,12 +57,15 @@ type Store struct {
 	opened   uint64         // the revision that the file had when it was opened
 	journal  *revocationLog // nil if the store is read-only
 	closed   bool
+
+	replica *replica // nil for a single node
+	cluster *ClusterOptions
 }
 
 func newStore(path string, o Options) *Store {
 	s := &Store{
 		path: path, now: o.Now, random: o.Random, log: o.Logger, readOnly: o.ReadOnly,
-		writer: make(chan struct{}, 1),
+		writer: make(chan struct{}, 1), cluster: o.Cluster,
 	}
 	if s.now == nil {
 		s.now = time.Now
@@ -88,6 +92,7 @@ func (s *Store) Snapshot() *Snapshot { return s.snapshot.Load() }
 // Snapshots that were taken before stay valid; Snapshot returns nil from now on.
 // Closing a closed store does nothing.
 func (s *Store) Close() error {
+	left := s.leave()
 	<-s.writer
 	defer s.unlock()
 	if s.closed {
@@ -95,7 +100,7 @@ func (s *Store) Close() error {
 	}
 	s.closed = true
 	fault := !s.fail(ErrClosed)
-	var errs []error
+	errs := []error{left}
 	if s.journal != nil {
 		errs = append(errs, s.journal.close())
 	}
@@ -108,6 +113,14 @@ func (s *Store) Close() error {
 		return fmt.Errorf("store: closing %s: %w", s.path, err)
 	}
 	return nil
+}
+
+// leave ends the replication.
+func (s *Store) leave() error {
+	if s.replica == nil {
+		return nil
+	}
+	return s.replica.close()
 }
 
 // Err returns why the store must be closed and opened again; nil while it is fit

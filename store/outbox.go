@@ -1,0 +1,126 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// bucketOutbox holds revocations that are in force here and that the other nodes do not
+// have yet: token's id → revocation. Only the store of a cluster has it.
+var bucketOutbox = []byte("outbox")
+
+// revocationVersion is the newest version of a revocation's record, and the one written.
+const revocationVersion = 1
+
+// Flags of a revocation's record.
+const (
+	flagRevokedDeleted byte = 1 << iota
+	flagRevokedInactive
+	flagRevokedHeld
+)
+
+func (r *revocation) encode() []byte {
+	var flags byte
+	for bit, set := range map[byte]bool{flagRevokedDeleted: r.deleted, flagRevokedInactive: r.inactive, flagRevokedHeld: r.held} {
+		if set {
+			flags |= bit
+		}
+	}
+	b := appendString([]byte{revocationVersion, flags}, r.ref)
+	b = appendDigests(appendDigests(b, r.digests), r.dead)
+	ends := make(map[string]int64, len(r.ends))
+	for d, at := range r.ends {
+		ends[string(d[:])] = at
+	}
+	for _, d := range sortedKeys(ends) {
+		b = appendTime(append(b, d...), timeOf(ends[d]))
+	}
+	return seal(r.id, b)
+}
+
+func appendDigests(b []byte, digests []scopes.Digest) []byte {
+	var block []byte
+	for i := range digests {
+		block = append(block, digests[i][:]...)
+	}
+	return appendString(b, block)
+}
+
+func (d *decoder) digests() []scopes.Digest {
+	inner := decoder{rest: d.block()}
+	var digests []scopes.Digest
+	for len(inner.rest) > 0 && !inner.bad {
+		digests = append(digests, inner.digest())
+	}
+	d.bad = d.bad || inner.bad
+	return digests
+}
+
+func decodeRevocation(id, value []byte) (*revocation, error) {
+	d, err := unseal(id, value, revocationVersion)
+	if err != nil {
+		return nil, err
+	}
+	r := &revocation{id: string(id)}
+	flags := d.byte()
+	r.deleted, r.inactive, r.held = flags&flagRevokedDeleted != 0, flags&flagRevokedInactive != 0, flags&flagRevokedHeld != 0
+	r.ref, r.digests, r.dead = d.string(), d.digests(), d.digests()
+	for len(d.rest) > 0 && !d.bad {
+		if r.ends == nil {
+			r.ends = make(map[scopes.Digest]int64)
+		}
+		digest := d.digest()
+		r.ends[digest] = unixOf(d.time())
+	}
+	return r, d.end()
+}
+
+// outbox returns the revocations that the other nodes do not have yet.
+func (r reader) outbox() (map[string]*revocation, error) {
+	waiting := make(map[string]*revocation)
+	bucket := r.bucket(bucketOutbox)
+	if bucket == nil {
+		return waiting, nil
+	}
+	err := bucket.ForEach(func(id, value []byte) error {
+		revoked, err := decodeRevocation(id, value)
+		if err != nil {
+			return fmt.Errorf("%w; delete or deactivate the token again", damaged("revocation", string(id), err))
+		}
+		waiting[revoked.id] = revoked
+		return nil
+	})
+	return waiting, err
+}
+
+// putOutbox makes the outbox what is pending.
+func (c *change) putOutbox(pending map[string]*revocation) error {
+	if c.bucket(bucketOutbox) != nil {
+		if err := c.tx.DeleteBucket(bucketOutbox); err != nil {
+			return err
+		}
+	}
+	bucket, err := c.tx.CreateBucket(bucketOutbox)
+	if err != nil {
+		return err
+	}
+	for _, id := range sortedKeys(pending) {
+		if err := bucket.Put([]byte(id), pending[id].encode()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// stillPending returns those of the pending revocations that the records have not seen.
+func (c *change) stillPending(pending map[string]*revocation) map[string]*revocation {
+	still := make(map[string]*revocation)
+	for id, revoked := range pending {
+		rec, err := c.stored(id)
+		if err != nil || revoked.apply(rec) {
+			still[id] = revoked
+		}
+	}
+	return still
+}

@@ -1,0 +1,253 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+)
+
+// download is all that the sequencer has, at one head.
+type download struct {
+	head    Head
+	records records
+	sum     sum
+	// whole reports that the records are what the head says. Else these are only the
+	// ones that some node has sealed, and there may be older ones among them.
+	whole bool
+}
+
+// downloadTries is how often a download is begun anew because the history changed
+// under it.
+const downloadTries = 3
+
+// rejoin downloads everything, joins it with what the node has, and gives the sequencer
+// what it lacks. That is the way of a node whose position is not in the history: because
+// the sequencer has lost some of it, or because the node is new or was away for long.
+func (r *replica) rejoin(ctx context.Context, pulled *Pulled, reason string) error {
+	r.status.Lock()
+	r.rejoins[reason]++
+	r.status.Unlock()
+	got, err := r.download(ctx, pulled)
+	if err != nil {
+		return err
+	}
+	var puts records
+	dropped := r.standing.Epoch != "" && got.head.Resets > r.standing.Resets
+	err = r.store.view(func(read reader) error {
+		local, err := read.allShared()
+		if err != nil || dropped {
+			return err
+		}
+		puts, err = join(got.records, local)
+		for key, value := range puts { // they are the file's
+			puts[key] = bytes.Clone(value)
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("joining the other nodes: %w", err)
+	}
+	r.store.log.Info("joining what the other nodes have with what this one has", "reason", reason,
+		"records there", len(got.records), "records they lack", len(puts))
+	if dropped {
+		r.store.pending.Store(nil)
+	}
+	if len(puts) == 0 && got.whole && !beginsEpoch[reason] {
+		return r.adopt(got.records, standing{Head: got.head, sum: got.sum}, "")
+	}
+	return r.contribute(ctx, got, puts, reason)
+}
+
+// download reads all that the sequencer has.
+func (r *replica) download(ctx context.Context, pulled *Pulled) (*download, error) {
+	if pulled.Verdict == PullEmpty {
+		return &download{records: make(records), whole: true}, nil
+	}
+	var got *download
+	for range downloadTries {
+		if pulled.Head.Format > format {
+			return nil, fmt.Errorf("%w: the cluster has format %d, and this version reads up to %d: update this node", ErrNewer, pulled.Head.Format, format)
+		}
+		sealed := make(records)
+		err := r.sequencer.Scan(ctx, func(some []Keyed) error {
+			for _, one := range some {
+				sealed[one.Key] = one.Value
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, err
+		}
+		since, err := r.sequencer.Pull(ctx, pulled.Head.Position, r.report(r.store.now()))
+		if err != nil {
+			return nil, err
+		}
+		if since.Verdict != PullOK {
+			if pulled = since; since.Verdict == PullEmpty {
+				return &download{records: make(records), whole: true}, nil
+			}
+			continue
+		}
+		for _, changed := range since.Changed {
+			if sealed[changed.Key] = changed.Value; changed.Value == nil {
+				delete(sealed, changed.Key)
+			}
+		}
+		if got = r.unseal(since.Head, sealed); got.whole {
+			return got, nil
+		}
+	}
+	return r.salvage(got)
+}
+
+// unseal opens the records of a download, and leaves out what no node has sealed.
+func (r *replica) unseal(head Head, sealed records) *download {
+	got := &download{head: head, records: make(records, len(sealed))}
+	for key, value := range sealed {
+		opened, hidden, ok := r.integrity.open(key, value)
+		if !ok {
+			continue
+		}
+		got.records[key] = opened
+		got.sum = got.sum.plus(hidden)
+	}
+	got.whole = uint64(len(got.records)) == head.Count && len(got.records) == len(sealed) && r.integrity.holds(&head, got.sum)
+	return got
+}
+
+// salvage decides what to make of records that do not add up. Where not a single one is
+// authentic it is this node that does not belong here.
+func (r *replica) salvage(got *download) (*download, error) {
+	if got == nil {
+		return nil, errors.New("the history changed each time it was read; it is tried again")
+	}
+	if len(got.records) == 0 {
+		return nil, fmt.Errorf("%w: not a single record was sealed with this node's secret: give all nodes the same secret, or another namespace", ErrIntegrity)
+	}
+	return got, nil
+}
+
+// adopt makes all of a state the node's own.
+func (r *replica) adopt(all records, next standing, note string) error {
+	puts := make(records)
+	err := r.store.view(func(read reader) error {
+		local, err := read.allShared()
+		for key, value := range all {
+			if before, ok := local[key]; !ok || !bytes.Equal(before, value) {
+				puts[key] = value
+			}
+		}
+		for key := range local {
+			if _, kept := all[key]; !kept {
+				puts[key] = nil
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	const many = 10_000
+	return r.install(&installation{puts: puts, standing: next, note: note, reload: len(puts) > many})
+}
+
+// contribute gives the sequencer what it lacks, and adopts the result.
+func (r *replica) contribute(ctx context.Context, got *download, puts records, reason string) error {
+	all := maps.Clone(got.records)
+	for key, value := range puts {
+		if all[key] = value; value == nil {
+			delete(all, key)
+		}
+	}
+	next := standing{Head: Head{
+		Format: format, Count: uint64(len(all)), Resets: max(got.head.Resets, r.standing.Resets),
+		Position: Position{Epoch: got.head.Epoch, Revision: max(got.head.Revision, r.store.revision) + 1},
+	}}
+	commit := &Commit{Base: got.head, Replace: !got.whole}
+	if commit.NewEpoch = !got.whole || beginsEpoch[reason]; commit.NewEpoch {
+		epoch, err := newID(r.store.random)
+		if err != nil {
+			return err
+		}
+		next.Epoch = epoch[len(idPrefix):]
+	}
+	sent := puts
+	if commit.Replace {
+		sent = all
+	}
+	for _, key := range sortedKeys(all) {
+		sealed, hidden := r.integrity.seal(key, all[key])
+		next.sum = next.sum.plus(hidden)
+		if _, ok := sent[key]; ok {
+			commit.Changed = append(commit.Changed, Keyed{key, sealed})
+		}
+	}
+	for _, key := range sortedKeys(puts) {
+		if puts[key] == nil && !commit.Replace {
+			commit.Changed = append(commit.Changed, Keyed{Key: key})
+		}
+	}
+	note := fmt.Sprintf("joined because of %s: %d records that the other nodes did not have", reason, len(puts))
+	commit.Audit, _ = r.integrity.seal(auditKey(next.Epoch, next.Revision), noteEntries(r.store, next.Revision, note))
+	r.integrity.extend(&commit.Base, &next.Head, next.sum)
+	commit.Next = next.Head
+	switch err := r.sequencer.Commit(ctx, commit); {
+	case errors.Is(err, ErrHeadMoved): // somebody else was faster: the next pull tells
+		return nil
+	case err != nil:
+		return err
+	}
+	return r.adopt(all, next, note)
+}
+
+// beginsEpoch has the reasons for which the history before is of no use to anybody.
+var beginsEpoch = map[string]bool{"empty": true, "regress": true, "diverge": true}
+
+// noteEntries returns a note as other nodes get it.
+func noteEntries(s *Store, revision uint64, note string) []byte {
+	c := &change{store: s, now: s.now(), revision: revision, actor: Actor{Name: "scopegate"}}
+	c.record("join", "store", "", []string{note})
+	return c.encodeEntries()
+}
+
+// Reset drops all that the cluster has, on every node, for ever: APIs, accounts and
+// tokens. What waits to be sent is dropped too. It is for a cluster that is to be begun
+// anew; nodes that are away drop what they have when they come back.
+func (s *Store) Reset(ctx context.Context) error {
+	if s.replica == nil {
+		return errors.New("store: there is no cluster to reset: this is a single node; stop it and remove its file to begin anew")
+	}
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	if err := s.writable(); err != nil {
+		return err
+	}
+	return s.replica.reset(ctx)
+}
+
+func (r *replica) reset(ctx context.Context) error {
+	pulled, err := r.sequencer.Pull(ctx, r.standing.Position, r.report(r.store.now()))
+	if err != nil {
+		return fmt.Errorf("store: resetting the cluster: %w", err)
+	}
+	epoch, err := newID(r.store.random)
+	if err != nil {
+		return err
+	}
+	head := Head{Format: format, Resets: max(pulled.Head.Resets, r.standing.Resets) + 1, Position: Position{
+		Epoch: epoch[len(idPrefix):], Revision: max(pulled.Head.Revision, r.store.revision) + 1,
+	}}
+	commit := &Commit{Base: pulled.Head, NewEpoch: true, Replace: true}
+	commit.Audit, _ = r.integrity.seal(auditKey(head.Epoch, head.Revision), noteEntries(r.store, head.Revision, "the cluster was reset"))
+	r.integrity.extend(&commit.Base, &head, sum{})
+	commit.Next = head
+	if err := r.sequencer.Commit(ctx, commit); err != nil {
+		return fmt.Errorf("store: resetting the cluster: %w", err)
+	}
+	r.store.pending.Store(nil)
+	return r.adopt(make(records), standing{Head: head}, "the cluster was reset")
+}

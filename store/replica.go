@@ -1,0 +1,351 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// replica keeps a store true to the other nodes'. It pulls what they have changed, and
+// takes the store's own changes to the sequencer.
+//
+// The store's writer guards what it has, but for the fields that say otherwise.
+type replica struct {
+	store     *Store
+	sequencer Sequencer
+	integrity *integrity
+	lease     lease // safe for concurrent use
+	name      string
+	version   string
+	id        string
+	standing  standing
+
+	status  sync.Mutex // guards what follows
+	err     error
+	told    string // of err, in the log
+	rejoins map[string]int
+	behind  uint64
+
+	position atomic.Pointer[Position] // of the standing, for those who read
+	cancel   context.CancelFunc
+	done     chan struct{}
+}
+
+// pullInterval is how often a node asks for changes without having been told of any.
+const pullInterval = time.Second
+
+// pullTimeout bounds one round with the sequencer.
+const pullTimeout = 5 * time.Second
+
+func newReplica(s *Store, o *ClusterOptions) (*replica, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	integrity, err := newIntegrity(o.Secret)
+	if err != nil {
+		return nil, err
+	}
+	r := &replica{
+		store: s, sequencer: o.Sequencer, integrity: integrity, name: o.NodeName, version: o.Version,
+		rejoins: make(map[string]int), done: make(chan struct{}),
+	}
+	switch {
+	case o.MaxStaleness == 0:
+		r.lease.most = DefaultStaleness
+	case o.MaxStaleness > 0:
+		r.lease.most = o.MaxStaleness
+	}
+	return r, nil
+}
+
+// open reads where the node stands, gives it an id if it has none, and takes up the
+// revocations that the others do not have yet.
+func (r *replica) open() error {
+	var waiting map[string]*revocation
+	err := r.store.guard(func() error {
+		return r.store.db.Update(func(tx *bolt.Tx) (err error) {
+			read, err := newReader(tx)
+			if err != nil {
+				return err
+			}
+			if r.standing, err = read.standing(); err != nil {
+				return err
+			}
+			if waiting, err = read.outbox(); err != nil {
+				return err
+			}
+			meta := read.bucket(bucketMeta)
+			if id := meta.Get(keyNode); id != nil {
+				r.id = string(id)
+				return nil
+			}
+			if r.id, err = newID(r.store.random); err != nil {
+				return err
+			}
+			r.id = "node_" + r.id[len(idPrefix):]
+			return meta.Put(keyNode, []byte(r.id))
+		})
+	})
+	r.publishPosition()
+	if err != nil || len(waiting) == 0 {
+		return err
+	}
+	if before := r.store.pending.Load(); before != nil {
+		maps.Copy(waiting, *before)
+	}
+	r.store.pending.Store(&waiting)
+	return nil
+}
+
+func (r *replica) publishPosition() {
+	position := r.standing.Position
+	r.position.Store(&position)
+}
+
+// start begins to follow the other nodes, until close.
+func (r *replica) start() {
+	ctx, cancel := context.WithCancel(context.Background()) // it lives as long as the store
+	r.cancel = cancel
+	go r.run(ctx)
+}
+
+// close ends it. The store's writer must be free, for a pull may be under way.
+func (r *replica) close() error {
+	if r.cancel == nil {
+		return nil
+	}
+	r.cancel()
+	<-r.done
+	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
+	defer cancel()
+	_ = r.sequencer.Leave(ctx, r.id) // its report runs out by itself too
+	return nil
+}
+
+func (r *replica) run(ctx context.Context) {
+	defer close(r.done)
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-r.sequencer.Wakeups():
+		case <-timer.C:
+		}
+		r.round(ctx)
+		timer.Reset(pullInterval - pullInterval/10 + rand.N(pullInterval/5)) //nolint:gosec // only so that not all nodes pull at the same time
+	}
+}
+
+// round pulls until there is nothing new, and then sends what the others lack.
+func (r *replica) round(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	if r.store.lock(ctx) != nil {
+		return
+	}
+	defer r.store.unlock()
+	if r.store.Err() != nil {
+		return
+	}
+	err := r.catchUp(ctx)
+	if err == nil && r.store.pending.Load() != nil {
+		err = r.flush(ctx)
+	}
+	if ctx.Err() == nil || !errors.Is(err, context.Canceled) {
+		r.tell(err)
+	}
+}
+
+// catchUp pulls until nothing was new. The pull after the last change tells the others
+// that the node has it.
+func (r *replica) catchUp(ctx context.Context) error {
+	for {
+		moved, err := r.sync(ctx)
+		if err != nil || !moved {
+			return err
+		}
+	}
+}
+
+// flush makes a change that has what is pending, and nothing else.
+func (r *replica) flush(ctx context.Context) error {
+	return r.store.commit(ctx, Actor{Name: "scopegate"}, func(*change) error { return nil })
+}
+
+// sync pulls once, and reports whether that brought something.
+func (r *replica) sync(ctx context.Context) (moved bool, err error) {
+	asked := r.store.now()
+	pulled, err := r.sequencer.Pull(ctx, r.standing.Position, r.report(asked))
+	if err != nil {
+		return false, err
+	}
+	if pulled.Verdict != PullOK {
+		return true, r.rejoin(ctx, pulled, rejoinReasons[pulled.Verdict])
+	}
+	if pulled.Head.Format > format {
+		return false, fmt.Errorf("%w: the cluster has format %d, and this version reads up to %d: update this node", ErrNewer, pulled.Head.Format, format)
+	}
+	moved = pulled.Head.Chain != r.standing.Chain
+	switch {
+	case moved:
+		err = r.follow(pulled)
+	case !r.integrity.holds(&pulled.Head, r.standing.sum):
+		err = fmt.Errorf("%w: the head", ErrIntegrity)
+	}
+	if errors.Is(err, ErrIntegrity) {
+		r.store.log.Error("what came from the other nodes was tampered with or damaged, and is not used: look at who can write to Redis, "+
+			"and whether all nodes have the same secret", "error", err)
+		return true, r.rejoin(ctx, pulled, "integrity")
+	}
+	if err == nil && pulled.EpochAge >= r.lease.grace() {
+		r.lease.renew(asked)
+	}
+	return moved, err
+}
+
+// rejoinReasons are the labels of why everything is downloaded.
+var rejoinReasons = map[PullVerdict]string{
+	PullEmpty: "empty", PullEpoch: "epoch", PullRegress: "regress", PullDiverge: "diverge", PullTrimmed: "trimmed",
+}
+
+// follow takes over what was changed since the node's position.
+func (r *replica) follow(pulled *Pulled) error {
+	next := standing{Head: pulled.Head, sum: r.standing.sum}
+	count := r.standing.Count
+	puts := make(records, len(pulled.Changed))
+	err := r.store.view(func(read reader) error {
+		for _, changed := range pulled.Changed {
+			value, hidden, ok := r.integrity.open(changed.Key, changed.Value)
+			if changed.Value != nil && !ok {
+				return fmt.Errorf("%w: the record %q", ErrIntegrity, changed.Key)
+			}
+			if before := read.shared(changed.Key); before != nil {
+				_, was := r.integrity.tag(changed.Key, before)
+				next.sum = next.sum.minus(was)
+				count--
+			}
+			if changed.Value == nil {
+				puts[changed.Key] = nil
+				continue
+			}
+			puts[changed.Key] = value
+			next.sum = next.sum.plus(hidden)
+			count++
+		}
+		return nil
+	})
+	if err != nil {
+		return err
+	}
+	if count != next.Count || !r.integrity.holds(&next.Head, next.sum) {
+		return fmt.Errorf("%w: the records of revision %d do not add up", ErrIntegrity, next.Revision)
+	}
+	r.noteBehind(next.Revision - r.standing.Revision)
+	return r.install(&installation{puts: puts, standing: next, audit: pulled.Audit})
+}
+
+// report returns what the node tells of itself.
+func (r *replica) report(now time.Time) *Report {
+	report := &Report{
+		ID: r.id, Name: r.name, Version: r.version, Revision: r.standing.Revision,
+		Staleness: -1, MaxStaleness: r.lease.most,
+	}
+	if verified := r.lease.since(); !verified.IsZero() {
+		report.Staleness = now.Sub(verified)
+	}
+	return report
+}
+
+// propose takes a change to the sequencer, inside its transaction. The next standing is
+// written with it.
+func (r *replica) propose(ctx context.Context, c *change) error {
+	if r.standing.Epoch == "" {
+		return fmt.Errorf("%w: this node has never heard of them", ErrUnreachable)
+	}
+	next := standing{Head: r.standing.Head, sum: r.standing.sum}
+	next.Revision, next.Format = c.revision, format
+	commit := &Commit{Base: r.standing.Head}
+	for _, key := range sortedKeys(c.touched) {
+		before, after := c.touched[key], c.shared(key)
+		changed := Keyed{Key: key}
+		if before != nil {
+			_, was := r.integrity.tag(key, before)
+			next.sum = next.sum.minus(was)
+			next.Count--
+		}
+		if after != nil {
+			var hidden sum
+			changed.Value, hidden = r.integrity.seal(key, after)
+			next.sum = next.sum.plus(hidden)
+			next.Count++
+		}
+		commit.Changed = append(commit.Changed, changed)
+	}
+	commit.Audit, _ = r.integrity.seal(auditKey(next.Epoch, next.Revision), c.encodeEntries())
+	r.integrity.extend(&commit.Base, &next.Head, next.sum)
+	commit.Next = next.Head
+	if err := c.putStanding(&next); err != nil {
+		return err
+	}
+	if err := r.sequencer.Commit(ctx, commit); err != nil {
+		return err
+	}
+	c.standing = &next
+	return nil
+}
+
+// committed takes note that a proposed change is in the file.
+func (r *replica) committed(c *change) {
+	if c.standing != nil {
+		r.standing = *c.standing
+		r.publishPosition()
+	}
+}
+
+func (r *replica) noteBehind(revisions uint64) {
+	r.status.Lock()
+	defer r.status.Unlock()
+	r.behind = revisions
+}
+
+// tell remembers how the last round ended, and logs it once.
+func (r *replica) tell(err error) {
+	r.status.Lock()
+	defer r.status.Unlock()
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	switch {
+	case err == nil && r.told != "":
+		r.store.log.Info("the node follows the other nodes again", "revision", r.standing.Revision)
+	case err != nil && r.told != text:
+		r.store.log.Error("the node cannot follow the other nodes; unless that changes it decides nothing once max_staleness is over",
+			"error", err, "max_staleness", r.lease.most)
+	}
+	r.err, r.told = err, text
+}
+
+func (r *replica) replication() Replication {
+	now := r.store.now()
+	position := *r.position.Load()
+	r.status.Lock()
+	defer r.status.Unlock()
+	state := Replication{
+		Joined: position.Epoch != "", NodeID: r.id, Position: position, Verified: r.lease.since(),
+		Stale: r.lease.isStale(now), MaxStaleness: r.lease.most, Err: r.err, Rejoins: maps.Clone(r.rejoins), Behind: r.behind,
+	}
+	if pending := r.store.pending.Load(); pending != nil {
+		state.Pending = len(*pending)
+	}
+	return state
+}

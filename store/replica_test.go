@@ -1,0 +1,246 @@
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+)
+
+// sameRecords reports whether all stores have the same shared records, byte for byte.
+func sameRecords(tb testing.TB, stores ...*Store) bool {
+	tb.Helper()
+	var first records
+	for i, s := range stores {
+		all := make(records)
+		err := s.view(func(r reader) error {
+			shared, err := r.allShared()
+			for key, value := range shared {
+				all[key] = bytes.Clone(value)
+			}
+			return err
+		})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		if i == 0 {
+			first = all
+			continue
+		}
+		if len(all) != len(first) {
+			return false
+		}
+		for key, value := range all {
+			if !bytes.Equal(value, first[key]) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func awaitSame(tb testing.TB, stores ...*Store) {
+	tb.Helper()
+	for _, s := range stores {
+		eventually(tb, s, "the same records", func() bool {
+			return s.pending.Load() == nil && sameRecords(tb, stores...)
+		})
+	}
+}
+
+// makeToken makes an active token with a credential.
+func makeToken(tb testing.TB, s *Store, name string) (ref string, digest scopes.Digest) {
+	tb.Helper()
+	ctx := context.Background()
+	eventually(tb, s, "joined", func() bool { return s.replica == nil || s.replica.position.Load().Epoch != "" })
+	token := &scopes.Token{
+		Name: name, Description: "a test's", Contact: scopes.Contact{Email: "it@acme.example"}, Access: scopes.ReadOnly,
+	}
+	if _, err := s.Create(ctx, tester, "acme", token); err != nil {
+		tb.Fatal(err)
+	}
+	issued, err := s.Issue(ctx, tester, "acme/"+name)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return "acme/" + name, issued.Credential.Digest()
+}
+
+func grants(s *Store, d scopes.Digest) bool { return s.Snapshot().Grant(d).State == scopes.Active }
+
+func TestNodesFollowEachOther(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	a, _ := joinNode(t, newPath(t), m)
+	b, _ := joinNode(t, newPath(t), m)
+	eventually(t, b, "joined", func() bool { return b.replica.position.Load().Epoch != "" })
+	ref, digest := makeToken(t, a, "sync")
+	eventually(t, b, "the token", func() bool { return grants(b, digest) })
+	if _, err := b.Deactivate(context.Background(), tester, ref); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, a, "the revocation", func() bool { return !grants(a, digest) })
+	awaitSame(t, a, b)
+	entries, err := b.Log(LogQuery{Name: ref})
+	if err != nil || len(entries) != 3 {
+		t.Errorf("the audit log of the other node has %v, %v; want create, issue and deactivate", entries, err)
+	}
+}
+
+func TestAThirdNodeHasEverything(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	a, _ := joinNode(t, newPath(t), m)
+	_, digest := makeToken(t, a, "sync")
+	b, _ := joinNode(t, newPath(t), m)
+	eventually(t, b, "the token", func() bool { return grants(b, digest) })
+	awaitSame(t, a, b)
+}
+
+func TestASingleNodeBringsWhatItHas(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	a, _ := joinNode(t, newPath(t), m)
+	_, first := makeToken(t, a, "first")
+	path := newPath(t)
+	alone := openStore(t, path, testOptions())
+	_, second := makeToken(t, alone, "second")
+	if err := alone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	b, _ := joinNode(t, path, m)
+	eventually(t, b, "both tokens", func() bool { return grants(b, first) && grants(b, second) })
+	eventually(t, a, "both tokens", func() bool { return grants(a, first) && grants(a, second) })
+	awaitSame(t, a, b)
+}
+
+// A revocation without the others is in force here, survives a restart, and reaches the
+// others when they are back.
+func TestRevocationWithoutTheOthers(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	path := newPath(t)
+	a, node := joinNode(t, path, m)
+	b, _ := joinNode(t, newPath(t), m)
+	ref, digest := makeToken(t, a, "sync")
+	_, other := makeToken(t, a, "other")
+	eventually(t, b, "the tokens", func() bool { return grants(b, digest) && grants(b, other) })
+	node.set(func() { node.down = true })
+	if _, err := a.Delete(context.Background(), tester, ref); err != nil {
+		t.Fatal(err)
+	}
+	if grants(a, digest) || !grants(b, digest) {
+		t.Errorf("after the revocation: here %t, elsewhere %t; want false, true", grants(a, digest), grants(b, digest))
+	}
+	if _, err := a.Issue(context.Background(), tester, "acme/none"); err == nil {
+		t.Error("a change that gives was made without the others")
+	}
+	if _, err := a.CreateAccount(context.Background(), tester, &scopes.Account{Name: "new"}); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("an account was created without the others: %v", err)
+	}
+	if err := a.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := m.node()
+	again.set(func() { again.down = true })
+	a = openStore(t, path, clusterOptions(again))
+	if grants(a, digest) || a.replica.replication().Pending != 1 {
+		t.Errorf("after a restart the credential is granted: %t, pending: %d", grants(a, digest), a.replica.replication().Pending)
+	}
+	again.set(func() { again.down = false })
+	eventually(t, b, "the revocation", func() bool { return !grants(b, digest) })
+	awaitSame(t, a, b)
+	if !grants(a, other) || !grants(b, other) {
+		t.Error("another token is refused too")
+	}
+}
+
+// Whatever the sequencer loses, what a node has acknowledged comes back from it.
+func TestLostHistory(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		lose func(m, saved *memorySequencer)
+	}{
+		{"failover to a replica that lags", func(m, saved *memorySequencer) { m.restore(saved) }},
+		{"flushed", func(m, _ *memorySequencer) { m.restore(new(memorySequencer)) }},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			m := newMemorySequencer()
+			a, _ := joinNode(t, newPath(t), m)
+			b, behind := joinNode(t, newPath(t), m)
+			ref, digest := makeToken(t, a, "sync")
+			eventually(t, b, "the token", func() bool { return grants(b, digest) })
+			saved := m.save()
+			behind.set(func() { behind.down = true })
+			if _, err := a.Deactivate(context.Background(), tester, ref); err != nil {
+				t.Fatal(err)
+			}
+			_, later := makeToken(t, a, "later")
+			test.lose(m, saved)
+			behind.set(func() { behind.down = false })
+			_, mine := makeToken(t, b, "mine") // under a revision that was used already
+			for _, s := range []*Store{a, b} {
+				eventually(t, s, "all that was acknowledged", func() bool {
+					return !grants(s, digest) && grants(s, later) && grants(s, mine)
+				})
+			}
+			awaitSame(t, a, b)
+		})
+	}
+}
+
+// An answer that is lost leaves no doubt for long: the change was made once.
+func TestLostAnswer(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	a, node := joinNode(t, newPath(t), m)
+	b, _ := joinNode(t, newPath(t), m)
+	ref, digest := makeToken(t, a, "sync")
+	node.set(func() { node.swallow = true })
+	if _, err := a.CreateAccount(context.Background(), tester, &scopes.Account{Name: "new"}); !errors.Is(err, ErrUncertain) {
+		t.Errorf("got %v, want that it is not known", err)
+	}
+	eventually(t, a, "the account", func() bool { _, err := a.Account("new"); return err == nil })
+	node.set(func() { node.swallow = true })
+	if _, err := a.Deactivate(context.Background(), tester, ref); err != nil {
+		t.Errorf("a revocation whose answer was lost: %v", err)
+	}
+	eventually(t, b, "the revocation", func() bool { return !grants(b, digest) })
+	awaitSame(t, a, b)
+	if rec, err := a.Token(ref); err != nil || !rec.Held {
+		t.Errorf("the token is %+v, %v", rec, err)
+	}
+}
+
+// The lease: a node boots stale, is not while it hears of the others, and is again
+// max_staleness later. A clock that is set back changes nothing, for it never goes back.
+func TestLease(t *testing.T) {
+	t.Parallel()
+	l := lease{most: time.Minute}
+	if !l.isStale(testNow) {
+		t.Error("a new lease is not stale")
+	}
+	l.renew(testNow)
+	for _, test := range []struct {
+		age  time.Duration
+		want bool
+	}{{0, false}, {time.Minute, false}, {time.Minute + 1, true}, {time.Hour, true}} {
+		if got := l.isStale(testNow.Add(test.age)); got != test.want {
+			t.Errorf("after %s: stale %t, want %t", test.age, got, test.want)
+		}
+	}
+	var forever lease
+	if !forever.isStale(testNow) {
+		t.Error("without an end: a node that never heard of the others is not stale")
+	}
+	forever.renew(testNow)
+	if forever.isStale(testNow.Add(time.Hour)) {
+		t.Error("without an end: stale")
+	}
+}
