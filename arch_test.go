@@ -60,6 +60,18 @@ var rules = []rule{
 		why: "store remembers; who asks, and how requests come in, is not its business",
 	},
 	{
+		applies: is("store"), forbids: isBelow("github.com/redis/go-redis"), deep: true,
+		why: "a single node does not need Redis: store declares what orders the changes of several, and store/redislog is one",
+	},
+	{
+		applies: not(is("store/redislog", "store/redislog/redistest")), forbids: isBelow("github.com/redis/go-redis"),
+		why: "only store/redislog knows the client, so that what a Redis may do wrong is looked after in one place",
+	},
+	{
+		applies: not(is("caddymodule")), forbids: is(module + "/store/redislog"),
+		why: "whoever opens a store chooses what orders its changes",
+	},
+	{
 		applies: is("proxy"), forbids: thirdPartyBut(module + "/scopes"),
 		why: "proxy handles one request, for whatever server it runs in and whatever the tokens come from",
 	},

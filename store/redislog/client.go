@@ -1,0 +1,91 @@
+package redislog
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+	"github.com/redis/go-redis/v9/maintnotifications"
+)
+
+const (
+	dialTimeout = 500 * time.Millisecond
+	// longest bounds a call whatever its context says; each call has a deadline of its own.
+	longest = 30 * time.Second
+	// poolSize is enough for one pull, one change and whoever waits for the other nodes.
+	poolSize = 8
+)
+
+// newClient returns a client for what a URL names. The scripts can be sent twice without
+// harm, but what could not be answered is for the store to judge: nothing is retried.
+func newClient(text string) (redis.UniversalClient, error) {
+	scheme, rest, ok := strings.Cut(text, "://")
+	if !ok {
+		return nil, errors.New("redislog: the URL of the Redis has no scheme; write redis://host:6379, rediss://…, redis+sentinel://… or redis+cluster://…")
+	}
+	base, kind, _ := strings.Cut(scheme, "+")
+	plain := base + "://" + rest
+	switch kind {
+	case "":
+		return newSingle(plain)
+	case "sentinel":
+		return newFailover(plain)
+	case "cluster":
+		return newCluster(plain)
+	}
+	return nil, fmt.Errorf("redislog: %q is no scheme of a Redis; write redis, rediss, redis+sentinel or redis+cluster", scheme)
+}
+
+func newSingle(text string) (redis.UniversalClient, error) {
+	o, err := redis.ParseURL(text)
+	if err != nil {
+		return nil, redacted(err)
+	}
+	o.MaxRetries, o.ContextTimeoutEnabled = -1, true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, longest, longest
+	o.DialerRetries, o.PoolSize = 1, poolSize
+	o.MaintNotificationsConfig = noMaintenance()
+	return redis.NewClient(o), nil
+}
+
+func newFailover(text string) (redis.UniversalClient, error) {
+	o, err := redis.ParseFailoverURL(text)
+	if err != nil {
+		return nil, redacted(err)
+	}
+	if o.MasterName == "" {
+		return nil, errors.New("redislog: the URL of the sentinels does not name the master; add ?master_name=NAME")
+	}
+	o.MaxRetries, o.ContextTimeoutEnabled = -1, true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, longest, longest
+	o.DialerRetries, o.PoolSize = 1, poolSize
+	return redis.NewFailoverClient(o), nil
+}
+
+func newCluster(text string) (redis.UniversalClient, error) {
+	o, err := redis.ParseClusterURL(text)
+	if err != nil {
+		return nil, redacted(err)
+	}
+	o.MaxRetries, o.ContextTimeoutEnabled = -1, true
+	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, longest, longest
+	o.DialerRetries, o.PoolSize = 1, poolSize
+	o.MaintNotificationsConfig = noMaintenance()
+	return redis.NewClusterClient(o), nil
+}
+
+// noMaintenance switches off what would move connections while a script is answered.
+func noMaintenance() *maintnotifications.Config {
+	return &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
+}
+
+// redacted returns why a URL cannot be read, without the URL: it has a password.
+func redacted(err error) error {
+	if invalid, ok := errors.AsType[*url.Error](err); ok {
+		err = invalid.Err
+	}
+	return fmt.Errorf("redislog: the URL of the Redis cannot be read: %s", strings.TrimPrefix(err.Error(), "redis: "))
+}

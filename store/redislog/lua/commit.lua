@@ -1,0 +1,50 @@
+-- Makes a change, if the head is what the change was made on. One that was made already
+-- is a success, so that it can be sent again when no answer came.
+--
+-- KEYS: head, records, log
+-- ARGV: 1 epoch and 2 chain of the base, both empty for none; of the next head 3 format,
+--       4 epoch, 5 revision, 6 chain, 7 count, 8 sig, 9 resets; 10 whether it begins an
+--       epoch; 11 whether it replaces all records; 12 audit entries; 13 how long the log
+--       may get; 14 the channel; 15 how many records are written; then the key and value of
+--       each, then the keys of those that are removed
+local head_key, records_key, log_key = KEYS[1], KEYS[2], KEYS[3]
+
+local head = redis.call('HMGET', head_key, 'epoch', 'chain')
+if head[2] == ARGV[6] then
+  return 'ok'
+end
+if head[1] == ARGV[4] then -- others may have gone on from it
+  local made = redis.call('XRANGE', log_key, ARGV[5] .. '-0', ARGV[5] .. '-0')
+  if #made > 0 and made[1][2][2] == ARGV[6] then
+    return 'ok'
+  end
+end
+if (head[1] or '') ~= ARGV[1] or (head[2] or '') ~= ARGV[2] then
+  return 'moved'
+end
+
+if ARGV[10] == '1' then
+  redis.call('DEL', log_key)
+  local time = redis.call('TIME')
+  redis.call('HSET', head_key, 'began', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
+end
+if ARGV[11] == '1' then
+  redis.call('DEL', records_key)
+end
+
+local keys = {}
+local first_removed = 16 + 2 * ARGV[15]
+for i = 16, first_removed - 1, 2 do
+  redis.call('HSET', records_key, ARGV[i], ARGV[i + 1])
+  keys[#keys + 1] = ARGV[i]
+end
+for i = first_removed, #ARGV do
+  redis.call('HDEL', records_key, ARGV[i])
+  keys[#keys + 1] = ARGV[i]
+end
+redis.call('XADD', log_key, 'MAXLEN', '~', ARGV[13], ARGV[5] .. '-0',
+  'chain', ARGV[6], 'keys', cmsgpack.pack(keys), 'audit', ARGV[12])
+redis.call('HSET', head_key, 'format', ARGV[3], 'epoch', ARGV[4], 'revision', ARGV[5], 'chain', ARGV[6],
+  'count', ARGV[7], 'sig', ARGV[8], 'resets', ARGV[9])
+redis.call('PUBLISH', ARGV[14], '')
+return 'ok'

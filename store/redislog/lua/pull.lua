@@ -1,0 +1,67 @@
+-- What was changed since a node's position, all at this moment. It also leaves the node's
+-- report: that makes it a write, which a Redis that was cut off from its replicas refuses.
+--
+-- KEYS: head, records, log, nodes
+-- ARGV: epoch, revision and chain of the node; its id, its report, how long that counts
+--       in milliseconds; how many keys may have changed at the most
+local head_key, records_key, log_key, nodes_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local epoch, revision, chain = ARGV[1], ARGV[2], ARGV[3]
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', nodes_key, ARGV[4], string.format('%.0f %.0f %s', now + ARGV[6], now, ARGV[5]))
+
+local head = redis.call('HMGET', head_key, 'format', 'epoch', 'revision', 'chain', 'count', 'sig', 'resets', 'began')
+if not head[2] then
+  return { 'empty' }
+end
+local age = string.format('%.0f', now - head[8])
+
+local function answer(verdict, changed, audit)
+  return { verdict, age, head[1], head[2], head[3], head[4], head[5], head[6], head[7], changed or {}, audit or {} }
+end
+
+if epoch ~= head[2] then
+  return answer('epoch')
+end
+if tonumber(head[3]) < tonumber(revision) then
+  return answer('regress')
+end
+if head[3] == revision then
+  return answer(head[4] == chain and 'ok' or 'diverge')
+end
+
+local mine = redis.call('XRANGE', log_key, revision .. '-0', revision .. '-0')
+if #mine == 0 then
+  return answer('trimmed')
+end
+if mine[1][2][2] ~= chain then
+  return answer('diverge')
+end
+
+local most = tonumber(ARGV[7])
+local seen, keys, audit = {}, {}, {}
+for _, entry in ipairs(redis.call('XRANGE', log_key, '(' .. revision .. '-0', '+')) do
+  local fields = entry[2] -- chain, keys and audit entries, each behind its name
+  for _, key in ipairs(cmsgpack.unpack(fields[4])) do
+    if not seen[key] then
+      seen[key] = true
+      keys[#keys + 1] = key
+    end
+  end
+  if #keys > most then
+    return answer('trimmed')
+  end
+  audit[#audit + 1] = string.match(entry[1], '^%d+')
+  audit[#audit + 1] = fields[6]
+end
+
+local changed = {}
+for first = 1, #keys, 1000 do -- unpack has room for some thousands
+  local last = math.min(first + 999, #keys)
+  for i, value in ipairs(redis.call('HMGET', records_key, unpack(keys, first, last))) do
+    changed[#changed + 1] = keys[first + i - 1]
+    changed[#changed + 1] = value -- false, which is nil for the caller, where there is none
+  end
+end
+return answer('ok', changed, audit)

@@ -1,0 +1,100 @@
+package redislog
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"net"
+	"time"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/scopegate/scopegate/store"
+)
+
+// Nodes implements [store.Presence].
+func (l *Log) Nodes(ctx context.Context) ([]store.Report, error) {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
+	answer, err := nodesScript.Run(ctx, l.client, []string{l.keys.nodes}).Slice()
+	if err != nil {
+		return nil, fail(err)
+	}
+	var reports []store.Report
+	for a := (answers{list: answer}); a.at < len(a.list); {
+		var r store.Report
+		at := a.number()
+		if err := json.Unmarshal([]byte(a.text()), &r); err != nil || a.bad {
+			return nil, errors.Join(errAnswer, err)
+		}
+		r.At = time.UnixMilli(int64(at)) //nolint:gosec // a time
+		reports = append(reports, r)
+	}
+	return reports, nil
+}
+
+// Leave implements [store.Presence].
+func (l *Log) Leave(ctx context.Context, id string) error {
+	if err := l.client.HDel(ctx, l.keys.nodes, id).Err(); err != nil {
+		return fail(err)
+	}
+	return nil
+}
+
+// Wakeups implements [store.Presence].
+func (l *Log) Wakeups() <-chan struct{} { return l.wakeups }
+
+// wake tells that there may be changes.
+func (l *Log) wake() {
+	select {
+	case l.wakeups <- struct{}{}:
+	default: // it was told already
+	}
+}
+
+const (
+	hearTimeout  = 500 * time.Millisecond
+	maxMissed    = 2 // answers to a PING
+	resubscribes = 200 * time.Millisecond
+)
+
+// listen waits for messages until ctx ends. After each interruption it wakes, for some may
+// have been missed.
+func (l *Log) listen(ctx context.Context) {
+	defer close(l.done)
+	for ctx.Err() == nil {
+		l.hear(ctx)
+		l.wake()
+		select {
+		case <-ctx.Done():
+		case <-time.After(resubscribes):
+		}
+	}
+}
+
+// hear waits for messages until the connection fails. A peer that is gone, or stopped,
+// sends no error, so that it is asked each time that nothing was heard for a while: the
+// client's own check writes, but does not look for the answer.
+func (l *Log) hear(ctx context.Context) {
+	sub := l.client.Subscribe(ctx, l.keys.channel)
+	defer func() { _ = sub.Close() }()
+	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // it waits for no message any longer
+	for missed := 0; ; {
+		message, err := sub.ReceiveTimeout(ctx, hearTimeout)
+		if err == nil {
+			missed = 0
+			if _, isPong := message.(*redis.Pong); !isPong {
+				l.wake()
+			}
+			continue
+		}
+		var timeout net.Error
+		if !errors.As(err, &timeout) || !timeout.Timeout() || missed == maxMissed {
+			return
+		}
+		missed++
+		if sub.Ping(ctx) != nil {
+			return
+		}
+	}
+}

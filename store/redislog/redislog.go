@@ -1,0 +1,151 @@
+// Package redislog puts the changes of all nodes into one order with a Redis: a
+// [store.Sequencer] that keeps the head, the records and a log of the changes in Redis, and
+// changes them with scripts, each of which Redis runs as a whole.
+//
+// All keys have one hash tag, the namespace, so that they are in one slot of a Redis Cluster:
+//
+//	{namespace}:head     hash      the state after the last change
+//	{namespace}:records  hash      every record, sealed by the node that wrote it
+//	{namespace}:log      stream    which records each of the last changes has changed
+//	{namespace}:nodes    hash      what the nodes tell of themselves
+//	{namespace}:wake     channel   a message without content after each change
+//
+// Redis 7.0 is the oldest that is tested. It must not evict keys. A user of these rights is
+// enough:
+//
+//	ACL SETUSER scopegate on >password resetkeys ~{namespace}:* resetchannels &{namespace}:wake
+//	    -@all +eval +evalsha +script|load +time +hset +hget +hmget +hdel +hgetall +hscan +del
+//	    +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select
+//
+// In a Redis Cluster also +cluster|slots +cluster|shards +cluster|nodes +command +readonly.
+package redislog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strconv"
+	"strings"
+	"sync/atomic"
+
+	"github.com/redis/go-redis/v9"
+
+	"github.com/scopegate/scopegate/store"
+)
+
+// Options say where the Redis is.
+type Options struct {
+	// URL is redis:// or rediss://, as in redis://user:password@host:6379/0; with
+	// redis+sentinel:// the hosts are sentinels and ?master_name=NAME is needed, with
+	// redis+cluster:// they are some of a cluster's. More hosts are &addr=host:port.
+	URL string
+	// Namespace is what the keys begin with: clusters with different ones can share a
+	// Redis. Default: scopegate.
+	Namespace string
+	Logger    *slog.Logger // nil: nothing is logged
+}
+
+// DefaultNamespace is the namespace where none is named.
+const DefaultNamespace = "scopegate"
+
+// Log is a history of changes in a Redis. It is safe for concurrent use.
+type Log struct {
+	client  redis.UniversalClient
+	keys    keys
+	logger  *slog.Logger
+	checked atomic.Bool // the server is fit for use
+	wakeups chan struct{}
+	cancel  context.CancelFunc
+	done    chan struct{}
+}
+
+type keys struct{ head, records, log, nodes, channel string }
+
+// Open returns the history in a Redis. It connects in the background, so that a Redis that
+// is down is no error here. The error says what is wrong with the options, and has no
+// password in it.
+func Open(o Options) (*Log, error) {
+	client, err := newClient(o.URL)
+	if err != nil {
+		return nil, err
+	}
+	if o.Namespace == "" {
+		o.Namespace = DefaultNamespace
+	}
+	if strings.ContainsAny(o.Namespace, "{}") {
+		return nil, fmt.Errorf("redislog: the namespace %q has a brace; use letters, digits and dashes", o.Namespace)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
+	prefix := "{" + o.Namespace + "}:"
+	ctx, cancel := context.WithCancel(context.Background())
+	l := &Log{
+		client: client, logger: o.Logger, cancel: cancel, wakeups: make(chan struct{}, 1), done: make(chan struct{}),
+		keys: keys{prefix + "head", prefix + "records", prefix + "log", prefix + "nodes", prefix + "wake"},
+	}
+	go l.listen(ctx)
+	return l, nil
+}
+
+// Close ends all connections.
+func (l *Log) Close() error {
+	l.cancel()
+	<-l.done
+	if err := l.client.Close(); err != nil {
+		return fmt.Errorf("redislog: %w", err)
+	}
+	return nil
+}
+
+// oldest is the oldest Redis that is tested.
+const oldest = 7
+
+// check refuses a server that would lose records by itself, or lacks what is needed.
+func (l *Log) check(ctx context.Context) error {
+	if l.checked.Load() {
+		return nil
+	}
+	info, err := l.client.Info(ctx, "server", "memory").Result()
+	switch {
+	case isReply(err):
+		l.logger.Warn("it cannot be seen whether this Redis is fit for use, for INFO is not allowed: its version must be 7.0 at least, "+
+			"and its maxmemory-policy noeviction", "error", err)
+		l.checked.Store(true)
+		return nil
+	case err != nil:
+		return fail(err)
+	}
+	fields := make(map[string]string)
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		fields[name] = value
+	}
+	major, _, _ := strings.Cut(fields["redis_version"], ".")
+	if n, err := strconv.Atoi(major); err == nil && n < oldest {
+		return fmt.Errorf("%w: this Redis is %s; 7.0 is the oldest that works", store.ErrUnreachable, fields["redis_version"])
+	}
+	if policy := fields["maxmemory_policy"]; policy != "" && policy != "noeviction" {
+		return fmt.Errorf("%w: this Redis throws records away when its memory is full: set maxmemory-policy to noeviction, it is %s",
+			store.ErrUnreachable, policy)
+	}
+	l.checked.Store(true)
+	return nil
+}
+
+// unreached begins the codes of replies that say that nothing was done.
+var unreached = []string{
+	"READONLY", "LOADING", "NOREPLICAS", "OOM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOAUTH", "NOPERM", "WRONGPASS", "MISCONF", "ERR max number of clients",
+}
+
+// isReply reports whether an error is what a Redis has answered.
+func isReply(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
+}
+
+// fail says that nothing came of a call.
+func fail(err error) error { return fmt.Errorf("%w: Redis: %w", store.ErrUnreachable, err) }
+
+var _ store.Sequencer = (*Log)(nil)
