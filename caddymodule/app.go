@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"sync/atomic"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
@@ -31,6 +32,10 @@ type App struct {
 	// changes. Default: none.
 	Scopes *ScopeFile `json:"scopes,omitempty"`
 
+	// Redis makes this server one of several nodes. Default: a single node.
+	Redis *Redis `json:"redis,omitempty"`
+
+	peers   *peers // what Redis says; nil for a single node
 	logger  *zap.Logger
 	metrics *metrics
 	key     string      // under which the store stands in the pool
@@ -64,6 +69,13 @@ func (a *App) Provision(ctx caddy.Context) error {
 	a.metrics = processMetrics
 	if err := a.resolvePaths(); err != nil {
 		return err
+	}
+	if a.Redis != nil {
+		peers, err := a.Redis.provision()
+		if err != nil {
+			return err
+		}
+		a.peers = peers
 	}
 	if err := a.metrics.register(ctx.GetMetricsRegistry()); err != nil {
 		return err
@@ -102,11 +114,14 @@ func (a *App) resolvePaths() error {
 // applies the scope file.
 func (a *App) Start() error {
 	if a.opened == nil {
-		opened, err := openStore(a.key, a.StorePath, a.logger)
+		opened, err := openStore(a.key, a.StorePath, a.logger, a.peers)
 		if err != nil {
 			return err
 		}
 		a.opened = opened
+	}
+	if err := a.opened.use(a, a.peers); err != nil {
+		return fmt.Errorf("scopegate: %w", err)
 	}
 	if a.Scopes != nil {
 		a.watch = newWatch(a.opened, a.Scopes, a.logger.Named("scopes"), a.metrics)
@@ -134,7 +149,7 @@ func (a *App) Cleanup() error {
 	if a.opened == nil {
 		return nil
 	}
-	return errors.Join(a.Stop(), releaseStore(a.key))
+	return errors.Join(a.Stop(), a.opened.drop(a), releaseStore(a.key))
 }
 
 // Store returns the open store, or nil before Start has opened it.
@@ -145,13 +160,17 @@ func (a *App) Store() *store.Store {
 	return a.opened.Store()
 }
 
-// Snapshot implements [proxy.Source].
-func (a *App) Snapshot() proxy.Snapshot {
+// Snapshot implements [proxy.Source]. There is none while the node is stale.
+func (a *App) Snapshot(now time.Time) proxy.Snapshot {
 	if !a.ready.Load() {
 		return nil
 	}
-	if s := a.opened.Store().Snapshot(); s != nil {
-		return s
+	s := a.opened.Store()
+	if s.Stale(now) && a.Redis != nil && a.Redis.OnStale != staleServe {
+		return nil
+	}
+	if snapshot := s.Snapshot(); snapshot != nil {
+		return snapshot
 	}
 	return nil
 }

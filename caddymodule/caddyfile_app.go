@@ -17,6 +17,13 @@ func init() {
 //	    scopes <file> {
 //	        review
 //	    }
+//	    redis  <url> {
+//	        secret        <secret>
+//	        namespace     <name>
+//	        max_staleness <duration>|off
+//	        on_stale      deny|serve
+//	        name          <name>
+//	    }
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
@@ -43,8 +50,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = oneArg(d, &a.StorePath)
 		case "scopes":
 			err = a.unmarshalScopes(d)
+		case "redis":
+			err = a.unmarshalRedis(d)
 		default:
-			err = d.Errf("unknown option %q of scopegate; expected store or scopes", d.Val())
+			err = d.Errf("unknown option %q of scopegate; expected store, scopes or redis", d.Val())
 		}
 		if err != nil {
 			return err
@@ -68,6 +77,51 @@ func (a *App) unmarshalScopes(d *caddyfile.Dispenser) error {
 		if err := flag(d, &a.Scopes.Review); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (a *App) unmarshalRedis(d *caddyfile.Dispenser) error {
+	if a.Redis != nil {
+		return d.Err("redis stands twice; a node follows one cluster")
+	}
+	a.Redis = new(Redis)
+	if err := oneArg(d, &a.Redis.URL); err != nil {
+		return err
+	}
+	for d.NextBlock(1) {
+		var err error
+		switch d.Val() {
+		case "secret":
+			err = oneArg(d, &a.Redis.Secret)
+		case "namespace":
+			err = oneArg(d, &a.Redis.Namespace)
+		case "max_staleness":
+			err = oneArg(d, &a.Redis.MaxStaleness)
+		case "on_stale":
+			err = oneArg(d, &a.Redis.OnStale)
+		case "name":
+			err = oneArg(d, &a.Redis.Name)
+		default:
+			err = d.Errf("unknown option %q of redis; expected secret, namespace, max_staleness, on_stale or name", d.Val())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return a.Redis.check(d)
+}
+
+// check refuses a block that cannot work, where it stands in the Caddyfile.
+func (r *Redis) check(d *caddyfile.Dispenser) error {
+	if r.Secret == "" {
+		return d.WrapErr(errNoSecret)
+	}
+	if _, err := readStaleness(r.MaxStaleness); err != nil {
+		return d.WrapErr(err)
+	}
+	if r.OnStale != "" && r.OnStale != staleDeny && r.OnStale != staleServe {
+		return d.Errf("on_stale is deny or serve, not %q", r.OnStale)
 	}
 	return nil
 }

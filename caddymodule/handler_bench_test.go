@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -23,7 +24,7 @@ type oneToken struct {
 	digest  scopes.Digest
 }
 
-func (o *oneToken) Snapshot() proxy.Snapshot { return o }
+func (o *oneToken) Snapshot(time.Time) proxy.Snapshot { return o }
 
 func (o *oneToken) Catalog() *scopes.Catalog { return o.catalog }
 

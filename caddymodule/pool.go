@@ -2,6 +2,7 @@ package caddymodule
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -30,21 +31,26 @@ const mendInterval = 2 * time.Second
 // was replaced.
 type pooled struct {
 	current atomic.Pointer[store.Store]
-	opening sync.Mutex // is held while another store takes the place of current
+	opening sync.Mutex // is held while another store takes the place of current, and guards cluster
 	path    string
 	logger  *slog.Logger
+	cluster cluster
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
 
 // openPooled opens a store and sees to it until Destruct.
-func openPooled(path string, logger *slog.Logger) (*pooled, error) {
-	s, err := store.Open(path, store.Options{Logger: logger, Now: steadyNow})
-	if err != nil {
+func openPooled(path string, logger *slog.Logger, wanted *peers) (*pooled, error) {
+	p := &pooled{path: path, logger: logger, done: make(chan struct{})}
+	if err := p.cluster.connect(wanted, logger); err != nil {
 		return nil, err
 	}
+	s, err := store.Open(path, p.options())
+	if err != nil {
+		return nil, errors.Join(err, p.cluster.close())
+	}
 	ctx, cancel := context.WithCancel(context.Background())
-	p := &pooled{path: path, logger: logger, cancel: cancel, done: make(chan struct{})}
+	p.cancel = cancel
 	p.current.Store(s)
 	go p.attend(ctx)
 	return p, nil
@@ -57,7 +63,11 @@ func (p *pooled) Store() *store.Store { return p.current.Load() }
 func (p *pooled) Destruct() error {
 	p.cancel()
 	<-p.done
-	return p.Store().Close()
+	return errors.Join(p.Store().Close(), p.cluster.close())
+}
+
+func (p *pooled) options() store.Options {
+	return store.Options{Logger: p.logger, Now: steadyNow, Cluster: p.cluster.options()}
 }
 
 // attend looks after the store until ctx ends.
@@ -93,7 +103,7 @@ func (p *pooled) mend() error {
 	if err := p.Store().Close(); err != nil {
 		p.logger.Warn("closing the store that failed", "error", err)
 	}
-	s, err := store.Open(p.path, store.Options{Logger: p.logger, Now: steadyNow})
+	s, err := store.Open(p.path, p.options())
 	if err != nil {
 		return err
 	}
@@ -121,14 +131,14 @@ func shareStore(key string) *pooled {
 
 // openStore opens the store, or takes the one that is open. Whoever gets it, and
 // nobody else, releases it.
-func openStore(key, path string, logger *zap.Logger) (*pooled, error) {
+func openStore(key, path string, logger *zap.Logger, wanted *peers) (*pooled, error) {
 	value, _, err := stores.LoadOrNew(key, func() (caddy.Destructor, error) {
 		if path == defaultStorePath() {
 			if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
 				return nil, fmt.Errorf("scopegate: making the folder of the store: %w", err)
 			}
 		}
-		return openPooled(path, newStoreLog(logger))
+		return openPooled(path, newStoreLog(logger), wanted)
 	})
 	if err != nil {
 		return nil, err

@@ -208,12 +208,20 @@ func (w *watch) apply(ctx context.Context) error {
 	w.named = watchDocuments(source) // looked at before they are read, so that no change is missed
 	named := readDocuments(source)
 	digest := named.digest(source)
-	last, ok, err := w.store.Store().AppliedDigest(w.source)
+	_, again, err := w.store.Store().AppliedDigest(w.source)
 	if err != nil {
 		return err
 	}
-	if ok && last == digest {
+	generation, err := w.store.Store().Generation(w.source, digest)
+	if err != nil {
+		return err
+	}
+	if generation != store.Newer {
 		w.metrics.applies.WithLabelValues("unchanged").Inc()
+		if generation == store.Older {
+			w.logger.Warn("this node's scope file is older than the one that was applied last, by another node; it is left alone",
+				zap.String("file", w.file.Path))
+		}
 		return nil
 	}
 	known, err := w.store.Store().APIs()
@@ -224,7 +232,7 @@ func (w *watch) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	result, err := w.change(ctx, file, digest, ok)
+	result, err := w.change(ctx, file, digest, again)
 	if err != nil {
 		return w.explainReview(err)
 	}

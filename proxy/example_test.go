@@ -17,9 +17,9 @@ type fixed struct {
 	grant   scopes.Grant
 }
 
-func (f *fixed) Snapshot() proxy.Snapshot { return f }
-func (f *fixed) Catalog() *scopes.Catalog { return f.catalog }
-func (*fixed) Expect(*scopes.Digest)      {}
+func (f *fixed) Snapshot(time.Time) proxy.Snapshot { return f }
+func (f *fixed) Catalog() *scopes.Catalog          { return f.catalog }
+func (*fixed) Expect(*scopes.Digest)               {}
 
 func (f *fixed) GrantInto(g *scopes.Grant, d scopes.Digest) {
 	if d == f.digest {

@@ -26,9 +26,9 @@ type Snapshot interface {
 
 // Source yields the state to decide on.
 type Source interface {
-	// Snapshot returns the current state, or nil while there is none to decide
-	// on: then every request is refused as stale.
-	Snapshot() Snapshot
+	// Snapshot returns the state to decide on at a time, or nil while there is none:
+	// then every request is refused as stale.
+	Snapshot(now time.Time) Snapshot
 }
 
 // Gateway is the configuration of one site. It must not be modified once it is
@@ -107,7 +107,8 @@ func (g *Gateway) JudgeInto(v *Verdict, r *http.Request) {
 // judge is JudgeInto with a zero verdict.
 func (g *Gateway) judge(v *Verdict, r *http.Request) {
 	v.Method = r.Method
-	snapshot := g.Source.Snapshot()
+	v.request.Now = g.now()
+	snapshot := g.Source.Snapshot(v.request.Now)
 	if snapshot == nil {
 		return // the zero Decision: stale
 	}
@@ -131,7 +132,7 @@ func (g *Gateway) judge(v *Verdict, r *http.Request) {
 func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *scopes.View, ok bool) {
 	request := &v.request
 	request.Method, request.Target, request.Host = r.Method, v.Target, r.Host
-	request.Header, request.Now = r.Header, g.now()
+	request.Header = r.Header
 	var e scopes.Evaluation
 	e.Begin(view, request)
 	if ok {

@@ -16,7 +16,7 @@ type memory struct {
 	grants  map[scopes.Digest]scopes.Grant
 }
 
-func (m *memory) Snapshot() Snapshot                         { return m }
+func (m *memory) Snapshot(time.Time) Snapshot                { return m }
 func (*memory) Expect(*scopes.Digest)                        {}
 func (m *memory) GrantInto(g *scopes.Grant, d scopes.Digest) { *g = m.grants[d] }
 func (m *memory) Catalog() *scopes.Catalog                   { return m.catalog }
@@ -29,7 +29,7 @@ func (m *memory) gateway() *Gateway {
 // closed is a source that has nothing to decide on yet.
 type closed struct{}
 
-func (closed) Snapshot() Snapshot { return nil }
+func (closed) Snapshot(time.Time) Snapshot { return nil }
 
 var testTime = time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 

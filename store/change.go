@@ -76,7 +76,7 @@ func (s *Store) commitInOrder(ctx context.Context, actor Actor, fn func(*change)
 		if !errors.Is(err, ErrHeadMoved) {
 			break
 		}
-		if pulled := s.replica.catchUp(ctx); pulled != nil {
+		if pulled := s.replica.Load().catchUp(ctx); pulled != nil {
 			err = errors.Join(ErrUnreachable, pulled)
 			break
 		}
@@ -117,10 +117,10 @@ func (s *Store) commit(ctx context.Context, actor Actor, fn func(*change) error)
 			if !c.wrote && len(c.entries) == 0 {
 				return errIdle
 			}
-			if next, err = c.prepare(); err != nil || s.replica == nil || len(c.touched) == 0 {
+			if next, err = c.prepare(); err != nil || s.replica.Load() == nil || len(c.touched) == 0 {
 				return err
 			}
-			return s.replica.propose(ctx, c)
+			return s.replica.Load().propose(ctx, c)
 		})
 	})
 	switch {
@@ -158,7 +158,7 @@ func (s *Store) begin(tx *bolt.Tx, actor Actor) (*change, error) {
 		return nil, err
 	}
 	if pending := s.pending.Load(); pending != nil {
-		c.wrote = s.replica != nil // the outbox at least
+		c.wrote = s.replica.Load() != nil // the outbox at least
 		for _, id := range sortedKeys(*pending) {
 			if err := c.settle((*pending)[id]); err != nil {
 				return nil, err
@@ -219,8 +219,8 @@ func (c *change) replaceDamaged(r *revocation) error {
 func (s *Store) publish(c *change, next *Snapshot) error {
 	err := s.journal.append(c.logLines(), len(c.revocations) > 0)
 	s.revision = c.revision
-	if s.replica != nil {
-		s.replica.committed(c)
+	if s.replica.Load() != nil {
+		s.replica.Load().committed(c)
 	}
 	s.snapshot.Store(next)
 	s.pending.Store(nil)
@@ -293,7 +293,7 @@ func (s *Store) hold(c *change, cause error) error {
 	s.pending.Store(&pending)
 	s.snapshot.Store(next)
 	s.announce()
-	if s.replica != nil {
+	if s.replica.Load() != nil {
 		s.keepOutbox(pending, cause)
 		return nil
 	}

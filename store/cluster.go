@@ -63,23 +63,48 @@ type Replication struct {
 
 // Stale reports whether the node may no longer decide: it does not know whether it has
 // all revocations. A single node never is stale.
-func (s *Store) Stale(now time.Time) bool { return s.replica != nil && s.replica.lease.isStale(now) }
+func (s *Store) Stale(now time.Time) bool {
+	r := s.replica.Load()
+	return r != nil && r.lease.isStale(now)
+}
+
+// Follow makes an open store one of other nodes from now on, or with nil a single node.
+// It goes on with what it has. Whoever gave it another sequencer before can close that.
+func (s *Store) Follow(ctx context.Context, o *ClusterOptions) error {
+	if err := s.leave(); err != nil {
+		return err
+	}
+	if err := s.lock(ctx); err != nil {
+		return err
+	}
+	defer s.unlock()
+	if err := s.writable(); err != nil {
+		return err
+	}
+	s.replica.Store(nil)
+	s.cluster = o
+	if err := s.openReplica(); err != nil || o == nil {
+		return err
+	}
+	s.replica.Load().start()
+	return nil
+}
 
 // Replication returns how the node stands to the others, and whether there are others.
 func (s *Store) Replication() (Replication, bool) {
-	if s.replica == nil {
+	if s.replica.Load() == nil {
 		return Replication{}, false
 	}
-	return s.replica.replication(), true
+	return s.replica.Load().replication(), true
 }
 
 // Nodes returns what the nodes of the cluster that are alive tell of themselves; nil for
 // a single node.
 func (s *Store) Nodes(ctx context.Context) ([]Report, error) {
-	if s.replica == nil {
+	if s.replica.Load() == nil {
 		return nil, nil
 	}
-	return s.replica.sequencer.Nodes(ctx)
+	return s.replica.Load().sequencer.Nodes(ctx)
 }
 
 // waitInterval is how often Wait looks.
@@ -88,7 +113,7 @@ const waitInterval = 5 * time.Millisecond
 // Wait returns when every node that may decide has a revision. For a single node that is
 // at once.
 func (s *Store) Wait(ctx context.Context, revision uint64) error {
-	if s.replica == nil {
+	if s.replica.Load() == nil {
 		return nil
 	}
 	ticker := time.NewTicker(waitInterval)

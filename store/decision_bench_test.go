@@ -14,7 +14,12 @@ import (
 // estateSource is a store as a gateway sees it.
 type estateSource struct{ store *Store }
 
-func (s estateSource) Snapshot() proxy.Snapshot { return s.store.Snapshot() }
+func (s estateSource) Snapshot(now time.Time) proxy.Snapshot {
+	if s.store.Stale(now) {
+		return nil
+	}
+	return s.store.Snapshot()
+}
 
 // estateRequest is what differs between the requests of a benchmark.
 type estateRequest struct{ authorization, target string }

@@ -23,12 +23,12 @@ type integrity struct{ records, chains, heads hash.Hash }
 // added up.
 const tagBytes = sha256.Size / 2
 
-// minSecretBytes is the shortest secret, in bytes.
-const minSecretBytes = 16
+// MinSecretBytes is the shortest secret, in bytes.
+const MinSecretBytes = 16
 
 func newIntegrity(secret string) (*integrity, error) {
-	if len(secret) < minSecretBytes {
-		return nil, fmt.Errorf("store: the secret of the cluster has %d bytes, and needs %d at least", len(secret), minSecretBytes)
+	if len(secret) < MinSecretBytes {
+		return nil, fmt.Errorf("store: the secret of the cluster has %d bytes, and needs %d at least", len(secret), MinSecretBytes)
 	}
 	var macs [3]hash.Hash
 	for i, purpose := range []string{"record", "chain", "head"} {

@@ -3,8 +3,6 @@ package store
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"slices"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -111,44 +109,4 @@ func (s *Store) failed() error {
 		return *failure
 	}
 	return nil
-}
-
-// AppliedDigest returns the digest that was last applied from a source, and
-// whether there is one.
-func (s *Store) AppliedDigest(source string) (digest [32]byte, ok bool, err error) {
-	err = s.view(func(r reader) error {
-		value := r.bucket(bucketSources).Get([]byte(source))
-		if value == nil {
-			return nil
-		}
-		d, err := unseal([]byte(source), value, sourceVersion)
-		if err == nil {
-			ok = copy(digest[:], d.fixed(len(digest))) == len(digest)
-			err = d.end()
-		}
-		if err != nil { // it is applied once more, and then written anew
-			s.log.Warn("it is not known what was applied last", "source", source, "error", damaged("source", source, err))
-			ok = false
-		}
-		return nil
-	})
-	return digest, ok, err
-}
-
-// sourceVersion is the newest version of a source's record, and the one written.
-const sourceVersion = 1
-
-func (c *change) putSource(source string, digest [32]byte) error {
-	if c.authority != nil {
-		return fmt.Errorf("%w: what the server applies from %q is not for a token to say", ErrAuthority, source)
-	}
-	value := append([]byte{sourceVersion}, digest[:]...)
-	value = seal(source, value)
-	bucket := c.bucket(bucketSources)
-	if slices.Equal(bucket.Get([]byte(source)), value) {
-		return nil
-	}
-	c.wrote = true
-	c.share(keySource, source)
-	return bucket.Put([]byte(source), value)
 }

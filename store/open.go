@@ -144,8 +144,8 @@ func (s *Store) start(whole bool) error {
 	if err := s.loadIndex(); err != nil {
 		return err
 	}
-	if s.replica != nil {
-		s.replica.start()
+	if s.replica.Load() != nil {
+		s.replica.Load().start()
 		return nil
 	}
 	if lost == "" || s.readOnly {
@@ -169,7 +169,7 @@ func (s *Store) openReplica() error {
 	if err := r.open(); err != nil {
 		return err
 	}
-	s.replica = r
+	s.replica.Store(r)
 	return nil
 }
 

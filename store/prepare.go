@@ -16,7 +16,7 @@ func (c *change) prepare() (*Snapshot, error) {
 	if err := c.clearOutbox(); err != nil {
 		return nil, err
 	}
-	if len(c.entries) == 0 && (c.store.replica == nil || len(c.touched) == 0) { // not worth a revision
+	if len(c.entries) == 0 && (c.store.replica.Load() == nil || len(c.touched) == 0) { // not worth a revision
 		c.revision = c.store.revision
 		return c.store.snapshot.Load(), nil
 	}
@@ -78,7 +78,7 @@ func checkLimit(before, now *account) error {
 
 // clearOutbox empties the outbox of what the change takes along.
 func (c *change) clearOutbox() error {
-	if c.store.replica == nil || c.store.pending.Load() == nil {
+	if c.store.replica.Load() == nil || c.store.pending.Load() == nil {
 		return nil
 	}
 	return c.putOutbox(nil)

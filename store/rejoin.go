@@ -216,7 +216,7 @@ func noteEntries(s *Store, revision uint64, note string) []byte {
 // tokens. What waits to be sent is dropped too. It is for a cluster that is to be begun
 // anew; nodes that are away drop what they have when they come back.
 func (s *Store) Reset(ctx context.Context) error {
-	if s.replica == nil {
+	if s.replica.Load() == nil {
 		return errors.New("store: there is no cluster to reset: this is a single node; stop it and remove its file to begin anew")
 	}
 	if err := s.lock(ctx); err != nil {
@@ -226,7 +226,7 @@ func (s *Store) Reset(ctx context.Context) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	return s.replica.reset(ctx)
+	return s.replica.Load().reset(ctx)
 }
 
 func (r *replica) reset(ctx context.Context) error {

@@ -118,7 +118,7 @@ func (r *replica) start() {
 
 // close ends it. The store's writer must be free, for a pull may be under way.
 func (r *replica) close() error {
-	if r.cancel == nil {
+	if r.cancel == nil { // it was never started
 		return nil
 	}
 	r.cancel()

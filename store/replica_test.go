@@ -55,7 +55,7 @@ func awaitSame(tb testing.TB, stores ...*Store) {
 func makeToken(tb testing.TB, s *Store, name string) (ref string, digest scopes.Digest) {
 	tb.Helper()
 	ctx := context.Background()
-	eventually(tb, s, "joined", func() bool { return s.replica == nil || s.replica.position.Load().Epoch != "" })
+	eventually(tb, s, "joined", func() bool { return s.replica.Load() == nil || s.replica.Load().position.Load().Epoch != "" })
 	token := &scopes.Token{
 		Name: name, Description: "a test's", Contact: scopes.Contact{Email: "it@acme.example"}, Access: scopes.ReadOnly,
 	}
@@ -76,7 +76,7 @@ func TestNodesFollowEachOther(t *testing.T) {
 	m := newMemorySequencer()
 	a, _ := joinNode(t, newPath(t), m)
 	b, _ := joinNode(t, newPath(t), m)
-	eventually(t, b, "joined", func() bool { return b.replica.position.Load().Epoch != "" })
+	eventually(t, b, "joined", func() bool { return b.replica.Load().position.Load().Epoch != "" })
 	ref, digest := makeToken(t, a, "sync")
 	eventually(t, b, "the token", func() bool { return grants(b, digest) })
 	if _, err := b.Deactivate(context.Background(), tester, ref); err != nil {
@@ -147,8 +147,8 @@ func TestRevocationWithoutTheOthers(t *testing.T) {
 	again := m.node()
 	again.set(func() { again.down = true })
 	a = openStore(t, path, clusterOptions(again))
-	if grants(a, digest) || a.replica.replication().Pending != 1 {
-		t.Errorf("after a restart the credential is granted: %t, pending: %d", grants(a, digest), a.replica.replication().Pending)
+	if grants(a, digest) || a.replica.Load().replication().Pending != 1 {
+		t.Errorf("after a restart the credential is granted: %t, pending: %d", grants(a, digest), a.replica.Load().replication().Pending)
 	}
 	again.set(func() { again.down = false })
 	eventually(t, b, "the revocation", func() bool { return !grants(b, digest) })

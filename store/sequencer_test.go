@@ -254,7 +254,7 @@ func eventually(tb testing.TB, s *Store, what string, ok func() bool) {
 		case <-changed:
 		case <-time.After(20 * time.Millisecond): // what is waited for may be no change
 		case <-deadline:
-			tb.Fatalf("%s: it did not come to that; %+v", what, s.replica.replication())
+			tb.Fatalf("%s: it did not come to that; %+v", what, s.replica.Load().replication())
 		}
 	}
 }

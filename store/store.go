@@ -58,8 +58,8 @@ type Store struct {
 	journal  *revocationLog // nil if the store is read-only
 	closed   bool
 
-	replica *replica // nil for a single node
-	cluster *ClusterOptions
+	cluster *ClusterOptions // as it was opened with; nil for a single node
+	replica atomic.Pointer[replica]
 }
 
 func newStore(path string, o Options) *Store {
@@ -117,10 +117,10 @@ func (s *Store) Close() error {
 
 // leave ends the replication.
 func (s *Store) leave() error {
-	if s.replica == nil {
-		return nil
+	if r := s.replica.Load(); r != nil {
+		return r.close()
 	}
-	return s.replica.close()
+	return nil
 }
 
 // Err returns why the store must be closed and opened again; nil while it is fit
