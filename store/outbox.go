@@ -2,6 +2,7 @@ package store
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -114,13 +115,34 @@ func (c *change) putOutbox(pending map[string]*revocation) error {
 }
 
 // stillPending returns those of the pending revocations that the records have not seen.
-func (c *change) stillPending(pending map[string]*revocation) map[string]*revocation {
+// They concern the credentials that their tokens have now, too: one that was cut off from
+// the others may have revoked a token before it heard of its credential.
+func (r reader) stillPending(pending map[string]*revocation) map[string]*revocation {
 	still := make(map[string]*revocation)
 	for id, revoked := range pending {
-		rec, err := c.stored(id)
-		if err != nil || revoked.apply(rec) {
+		rec, err := r.stored(id)
+		if err != nil {
 			still[id] = revoked
+			continue
+		}
+		now := *revoked
+		if now.deleted || now.inactive {
+			now.digests = union(now.digests, rec.digests())
+		}
+		if now.apply(rec) {
+			still[id] = &now
 		}
 	}
 	return still
+}
+
+// union returns the digests of both, each once.
+func union(a, b []scopes.Digest) []scopes.Digest {
+	both := slices.Clone(a)
+	for _, d := range b {
+		if !slices.Contains(both, d) {
+			both = append(both, d)
+		}
+	}
+	return both
 }

@@ -81,6 +81,10 @@ func (r *replica) open() error {
 			if waiting, err = read.outbox(); err != nil {
 				return err
 			}
+			if pending := r.store.pending.Load(); pending != nil {
+				maps.Copy(waiting, *pending)
+			}
+			waiting = read.stillPending(waiting)
 			meta := read.bucket(bucketMeta)
 			if id := meta.Get(keyNode); id != nil {
 				r.id = string(id)
@@ -94,14 +98,11 @@ func (r *replica) open() error {
 		})
 	})
 	r.publishPosition()
-	if err != nil || len(waiting) == 0 {
-		return err
+	r.store.pending.Store(nil)
+	if err == nil && len(waiting) > 0 {
+		r.store.pending.Store(&waiting)
 	}
-	if before := r.store.pending.Load(); before != nil {
-		maps.Copy(waiting, *before)
-	}
-	r.store.pending.Store(&waiting)
-	return nil
+	return err
 }
 
 func (r *replica) publishPosition() {

@@ -115,3 +115,29 @@ func freePort(tb testing.TB) int {
 	defer func() { _ = listener.Close() }()
 	return listener.Addr().(*net.TCPAddr).Port //nolint:forcetypeassert // it is TCP
 }
+
+// Save returns a copy of what the server has written to its disk.
+func (s *Server) Save(tb testing.TB) (folder string) {
+	tb.Helper()
+	folder = tb.TempDir()
+	if err := os.CopyFS(folder, os.DirFS(s.folder)); err != nil {
+		tb.Fatal(err)
+	}
+	return folder
+}
+
+// Restore kills the server, and starts it with what was saved, as after the restore of an
+// older dump or a failover to a replica that lagged.
+func (s *Server) Restore(tb testing.TB, saved string) {
+	tb.Helper()
+	s.Kill()
+	for _, name := range []string{"appendonlydir", "dump.rdb"} {
+		if err := os.RemoveAll(filepath.Join(s.folder, name)); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	if err := os.CopyFS(filepath.Join(s.folder, "appendonlydir"), os.DirFS(filepath.Join(saved, "appendonlydir"))); err != nil {
+		tb.Fatal(err)
+	}
+	s.Run(tb)
+}

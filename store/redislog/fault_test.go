@@ -1,0 +1,397 @@
+package redislog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/store"
+	"github.com/scopegate/scopegate/store/redislog/redistest"
+)
+
+const (
+	faultNodes     = 5
+	faultStaleness = store.MinStaleness
+	// afterReturn is how long it takes at the most, once a Redis that has lost
+	// something is back, until each node has told what it knows: a pull, and the
+	// scheduling of a machine that runs everything.
+	afterReturn = 2 * time.Second
+)
+
+// faultNode is a store that reaches Redis through a proxy of its own.
+type faultNode struct {
+	store *store.Store
+	proxy *redistest.Proxy
+}
+
+// grants is what a gateway would decide for a token.
+func (n *faultNode) grants(d scopes.Digest) bool {
+	if n.store.Stale(time.Now()) {
+		return false
+	}
+	snapshot := n.store.Snapshot()
+	return snapshot != nil && snapshot.Grant(d).State == scopes.Active
+}
+
+func newFaultNodes(tb testing.TB, server *redistest.Server, staleness time.Duration) []*faultNode {
+	tb.Helper()
+	nodes := make([]*faultNode, faultNodes)
+	for i := range nodes {
+		n := &faultNode{proxy: redistest.NewProxy(tb, server.Addr())}
+		log := openLog(tb, n.proxy.URL())
+		var err error
+		n.store, err = store.Open(filepath.Join(tb.TempDir(), "store.db"), store.Options{Cluster: &store.ClusterOptions{
+			Sequencer: log, Secret: "the secret of the fault suite", NodeName: fmt.Sprint("node ", i), MaxStaleness: staleness,
+		}})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() {
+			if err := n.store.Close(); err != nil {
+				tb.Error(err)
+			}
+		})
+		nodes[i] = n
+	}
+	return nodes
+}
+
+// revocation is one that was acknowledged.
+type revocation struct {
+	digest scopes.Digest
+	ref    string
+	by     int       // the node
+	at     time.Time // when it was acknowledged for all nodes; zero while it is pending
+}
+
+// checker knows what was acknowledged, and looks whether it holds.
+type checker struct {
+	nodes []*faultNode
+
+	mu         sync.Mutex // guards what follows
+	live       []revocation
+	revoked    []revocation
+	lossy      time.Time // when Redis last was back after it had lost something
+	violations []string
+	probes     int
+}
+
+// create makes a token on some node.
+func (c *checker) create(ctx context.Context, random *rand.Rand, i int) {
+	node := random.IntN(len(c.nodes))
+	ref := fmt.Sprintf("account-%d/token-%d", random.IntN(8), i)
+	account, name := filepath.Split(ref)
+	token := &scopes.Token{Name: name, Contact: scopes.Contact{Email: "it@acme.example"}, Access: scopes.ReadOnly}
+	s := c.nodes[node].store
+	if _, err := s.Create(ctx, store.Actor{Name: "test"}, account[:len(account)-1], token); err != nil {
+		return
+	}
+	issued, err := s.Issue(ctx, store.Actor{Name: "test"}, ref)
+	if err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.live = append(c.live, revocation{digest: issued.Credential.Digest(), ref: ref})
+}
+
+// revoke takes some token away, on some node.
+func (c *checker) revoke(ctx context.Context, random *rand.Rand) {
+	c.mu.Lock()
+	const kept = 50 // are to be there in the end
+	if len(c.live) < kept {
+		c.mu.Unlock()
+		return
+	}
+	i := random.IntN(len(c.live))
+	r := c.live[i]
+	c.live = slices.Delete(c.live, i, i+1)
+	c.mu.Unlock()
+
+	r.by = random.IntN(len(c.nodes))
+	s := c.nodes[r.by].store
+	change := s.Delete
+	if random.IntN(2) == 0 {
+		change = s.Deactivate
+	}
+	_, err := change(ctx, store.Actor{Name: "test"}, r.ref)
+	if errors.Is(err, store.ErrNotFound) { // this node does not have it yet
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.live = append(c.live, r)
+		return
+	}
+	if err != nil {
+		return // not acknowledged
+	}
+	if state, _ := s.Replication(); state.Pending == 0 {
+		r.at = time.Now()
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.revoked = append(c.revoked, r)
+}
+
+// probe asks every node for every revoked token.
+func (c *checker) probe(bound time.Duration) {
+	c.mu.Lock()
+	revoked, lossy := slices.Clone(c.revoked), c.lossy
+	c.mu.Unlock()
+	var violations []string
+	for i := range revoked {
+		r := &revoked[i]
+		if r.at.IsZero() {
+			if state, _ := c.nodes[r.by].store.Replication(); state.Pending == 0 {
+				r.at = time.Now()
+			}
+		}
+		for at, n := range c.nodes {
+			asked := time.Now()
+			if !n.grants(r.digest) {
+				continue
+			}
+			late := !r.at.IsZero() && asked.Sub(r.at) > bound && asked.Sub(lossy) > afterReturn
+			if late || at == r.by {
+				violations = append(violations, fmt.Sprintf("node %d grants %s, which node %d revoked %s before", at, r.ref, r.by, asked.Sub(r.at)))
+			}
+		}
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.probes += len(revoked) * len(c.nodes)
+	c.violations = append(c.violations, violations...)
+	for i := range revoked { // appended to meanwhile, never reordered
+		c.revoked[i].at = revoked[i].at
+	}
+}
+
+// faults does to Redis and to the network what happens to them, until ctx ends, and then
+// mends everything.
+func (c *checker) faults(ctx context.Context, tb testing.TB, random *rand.Rand, server *redistest.Server) (done map[string]int) {
+	done = make(map[string]int)
+	client := server.Client(tb)
+	saved := server.Save(tb)
+	for ctx.Err() == nil {
+		node := c.nodes[random.IntN(len(c.nodes))]
+		lasts := time.Duration(random.IntN(3000)) * time.Millisecond
+		loses := false
+		name := []string{"pause", "crash", "flush", "rollback", "partition", "mute", "trim", "save"}[random.IntN(8)]
+		switch name {
+		case "pause":
+			server.Pause()
+			rest(ctx, lasts)
+			server.Resume()
+		case "crash":
+			server.Kill()
+			rest(ctx, lasts)
+			server.Run(tb)
+		case "flush":
+			client.FlushAll(context.WithoutCancel(ctx))
+			loses = true
+		case "rollback":
+			server.Restore(tb, saved)
+			loses = true
+		case "partition":
+			node.proxy.Cut()
+			rest(ctx, lasts)
+			node.proxy.Mend()
+		case "mute":
+			node.proxy.Mute()
+			rest(ctx, lasts)
+			node.proxy.Cut()
+			node.proxy.Mend()
+		case "trim":
+			client.XTrimMaxLen(context.WithoutCancel(ctx), "{scopegate}:log", 1)
+		case "save":
+			saved = server.Save(tb)
+		}
+		if loses {
+			c.mu.Lock()
+			c.lossy = time.Now()
+			c.mu.Unlock()
+		}
+		done[name]++
+		rest(ctx, time.Duration(500+random.IntN(1500))*time.Millisecond)
+	}
+	return done
+}
+
+// rest waits: a fault takes its time.
+func rest(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(d):
+	}
+}
+
+// runFaults runs everything for a while, and returns what was found.
+func runFaults(t *testing.T, lasts, staleness time.Duration) *checker {
+	t.Helper()
+	server := redistest.Start(t)
+	c := &checker{nodes: newFaultNodes(t, server, staleness)}
+	awaitAgreement(t, c.nodes)
+	ctx, cancel := context.WithTimeout(t.Context(), lasts)
+	defer cancel()
+	var workers sync.WaitGroup
+	for w := range 2 {
+		workers.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(w), 1)) //nolint:gosec // the same each time
+			for i := w; ctx.Err() == nil; i += 2 {
+				c.create(ctx, random, i)
+				c.revoke(ctx, random)
+			}
+		})
+	}
+	workers.Go(func() {
+		for ctx.Err() == nil {
+			c.probe(faultStaleness + 500*time.Millisecond)
+			rest(ctx, 20*time.Millisecond)
+		}
+	})
+	done := c.faults(ctx, t, rand.New(rand.NewPCG(7, 7)), server) //nolint:gosec // the same each time
+	workers.Wait()
+	t.Logf("faults: %v; %d revocations acknowledged, %d tokens live, %d probes", done, len(c.revoked), len(c.live), c.probes)
+	return c
+}
+
+// awaitAgreement waits until all nodes are at the same place: then they have the same
+// records, for the chain is over what they add up to.
+func awaitAgreement(tb testing.TB, nodes []*faultNode) {
+	tb.Helper()
+	deadline := time.After(time.Minute)
+	for {
+		same := true
+		first, _ := nodes[0].store.Replication()
+		for _, n := range nodes {
+			state, _ := n.store.Replication()
+			same = same && state.Joined && !state.Stale && state.Pending == 0 && state.Position == first.Position
+		}
+		if same {
+			return
+		}
+		select {
+		case <-deadline:
+			for i, n := range nodes {
+				state, _ := n.store.Replication()
+				tb.Errorf("node %d: %+v", i, state)
+			}
+			tb.Fatal("the nodes do not agree")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+}
+
+// Whatever happens to Redis and the network: no revocation comes late, none is lost, none
+// is undone, and no record differs in the end.
+func TestFaults(t *testing.T) {
+	t.Parallel()
+	lasts := 20 * time.Second
+	if os.Getenv("SCOPEGATE_SOAK") != "" {
+		lasts = 5 * time.Minute
+	}
+	c := runFaults(t, lasts, faultStaleness)
+	awaitAgreement(t, c.nodes)
+	for _, violation := range c.violations[:min(len(c.violations), 10)] {
+		t.Error(violation)
+	}
+	if len(c.violations) > 0 {
+		t.Errorf("%d violations", len(c.violations))
+	}
+	if len(c.revoked) < 20 || len(c.live) < 20 {
+		t.Errorf("%d revocations and %d live tokens are too few to show anything", len(c.revoked), len(c.live))
+	}
+	for i, n := range c.nodes {
+		for _, r := range c.revoked {
+			if n.store.Snapshot().Grant(r.digest).State == scopes.Active {
+				t.Errorf("node %d grants %s in the end", i, r.ref)
+			}
+		}
+		for _, r := range c.live {
+			if n.store.Snapshot().Grant(r.digest).State != scopes.Active {
+				t.Errorf("node %d has lost %s", i, r.ref)
+			}
+		}
+	}
+}
+
+// The checker finds what it is there to find: without the lease a node that is cut off goes
+// on granting what was revoked.
+func TestFaultsWithoutLease(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		name      string
+		staleness time.Duration
+		late      bool
+	}{{"with the lease", faultStaleness, false}, {"without", -1, true}} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			c := &checker{nodes: newFaultNodes(t, redistest.Start(t), test.staleness)}
+			awaitAgreement(t, c.nodes)
+			ctx := t.Context()
+			random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // the same each time
+			for i := range 60 {
+				c.create(ctx, random, i)
+			}
+			awaitAgreement(t, c.nodes)
+			for _, n := range c.nodes[1:] {
+				n.proxy.Cut()
+			}
+			r := c.live[0]
+			if _, err := c.nodes[0].store.Delete(ctx, store.Actor{Name: "test"}, r.ref); err != nil {
+				t.Fatal(err)
+			}
+			r.at = time.Now()
+			c.revoked = append(c.revoked, r)
+			bound := faultStaleness + 500*time.Millisecond
+			rest(ctx, bound+100*time.Millisecond)
+			if c.probe(bound); len(c.violations) > 0 != test.late {
+				t.Errorf("violations: %q", c.violations)
+			}
+		})
+	}
+}
+
+// BenchmarkRevocation measures how long it takes from an acknowledged revocation to the
+// last of eight nodes that refuses.
+func BenchmarkRevocation(b *testing.B) {
+	server := redistest.Start(b)
+	c := &checker{}
+	for len(c.nodes) < 8 {
+		c.nodes = append(c.nodes, newFaultNodes(b, server, faultStaleness)...)
+	}
+	c.nodes = c.nodes[:8]
+	awaitAgreement(b, c.nodes)
+	ctx, random := b.Context(), rand.New(rand.NewPCG(1, 1)) //nolint:gosec // the same each time
+	var took []time.Duration
+	for i := 0; b.Loop(); i++ {
+		c.create(ctx, random, i)
+		r := c.live[len(c.live)-1]
+		for _, n := range c.nodes {
+			for !n.grants(r.digest) {
+				runtime.Gosched()
+			}
+		}
+		if _, err := c.nodes[i%8].store.Deactivate(ctx, store.Actor{Name: "test"}, r.ref); err != nil {
+			b.Fatal(err)
+		}
+		begin := time.Now()
+		for _, n := range c.nodes {
+			for n.grants(r.digest) {
+				runtime.Gosched()
+			}
+		}
+		took = append(took, time.Since(begin))
+	}
+	slices.Sort(took)
+	b.ReportMetric(float64(took[len(took)/2].Microseconds()), "p50-µs")
+	b.ReportMetric(float64(took[len(took)*99/100].Microseconds()), "p99-µs")
+}
