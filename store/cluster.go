@@ -71,7 +71,7 @@ func (s *Store) Stale(now time.Time) bool {
 // Follow makes an open store one of other nodes from now on, or with nil a single node.
 // It goes on with what it has. Whoever gave it another sequencer before can close that.
 func (s *Store) Follow(ctx context.Context, o *ClusterOptions) error {
-	if err := s.leave(); err != nil {
+	if err := s.leave(); err != nil { //nolint:contextcheck // it waits for one round at the most
 		return err
 	}
 	if err := s.lock(ctx); err != nil {
@@ -86,7 +86,7 @@ func (s *Store) Follow(ctx context.Context, o *ClusterOptions) error {
 	if err := s.openReplica(); err != nil || o == nil {
 		return err
 	}
-	s.replica.Load().start()
+	s.replica.Load().start() //nolint:contextcheck // it outlives the call
 	return nil
 }
 

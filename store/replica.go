@@ -6,11 +6,14 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/scopegate/scopegate/scopes"
 )
 
 // replica keeps a store true to the other nodes'. It pulls what they have changed, and
@@ -251,7 +254,47 @@ func (r *replica) follow(pulled *Pulled) error {
 		return fmt.Errorf("%w: the records of revision %d do not add up", ErrIntegrity, next.Revision)
 	}
 	r.noteBehind(next.Revision - r.standing.Revision)
+	if err := r.refuseFirst(puts); err != nil {
+		return err
+	}
 	return r.install(&installation{puts: puts, standing: next, audit: pulled.Audit})
+}
+
+// refuseFirst takes out of the index what others have revoked, before anything is written:
+// the disk is what takes longest, and refusing too early does no harm.
+func (r *replica) refuseFirst(puts records) error {
+	snapshot := r.store.snapshot.Load()
+	gone := make(map[scopes.Digest]bool)
+	err := r.store.view(func(read reader) error {
+		for key, value := range puts {
+			if key[0] != keyToken || value == nil {
+				continue
+			}
+			now, err := decodeRecord([]byte(key[1:]), value)
+			if err != nil {
+				return unreadable("token", key[1:], err)
+			}
+			old, err := read.stored(now.id)
+			if err != nil {
+				continue // it is new here, or cannot be read: nobody is granted it
+			}
+			for _, d := range old.digests() {
+				if now.terminal || now.token.Inactive || !slices.Contains(now.digests(), d) {
+					gone[d] = true
+				}
+			}
+		}
+		return nil
+	})
+	if err != nil || len(gone) == 0 {
+		return err
+	}
+	next, err := snapshot.with(gone, nil)
+	if err != nil {
+		return err
+	}
+	r.store.snapshot.Store(next)
+	return nil
 }
 
 // report returns what the node tells of itself.

@@ -118,13 +118,12 @@ func (c *change) putSource(name string, digest [32]byte) error {
 		return fmt.Errorf("%w: what the server applies from %q is not for a token to say", ErrAuthority, name)
 	}
 	known, err := c.source(name)
-	if err != nil || known == nil { // what cannot be read is written anew
+	switch {
+	case err != nil || known == nil: // what cannot be read is written anew
 		known = new(source)
-	}
-	if known.digest == digest {
+	case known.digest == digest:
 		return nil
-	}
-	if known.digest != ([32]byte{}) {
+	default:
 		known.superseded = append(known.superseded, known.digest)
 	}
 	known.superseded = slices.DeleteFunc(known.superseded, func(d [32]byte) bool { return d == digest })

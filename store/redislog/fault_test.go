@@ -177,6 +177,7 @@ func (c *checker) probe(bound time.Duration) {
 // faults does to Redis and to the network what happens to them, until ctx ends, and then
 // mends everything.
 func (c *checker) faults(ctx context.Context, tb testing.TB, random *rand.Rand, server *redistest.Server) (done map[string]int) {
+	tb.Helper()
 	done = make(map[string]int)
 	client := server.Client(tb)
 	saved := server.Save(tb)
@@ -244,7 +245,7 @@ func runFaults(t *testing.T, lasts, staleness time.Duration) *checker {
 	var workers sync.WaitGroup
 	for w := range 2 {
 		workers.Go(func() {
-			random := rand.New(rand.NewPCG(uint64(w), 1)) //nolint:gosec // the same each time
+			random := rand.New(rand.NewPCG(uint64(w), 1)) // the same each time
 			for i := w; ctx.Err() == nil; i += 2 {
 				c.create(ctx, random, i)
 				c.revoke(ctx, random)
@@ -257,7 +258,7 @@ func runFaults(t *testing.T, lasts, staleness time.Duration) *checker {
 			rest(ctx, 20*time.Millisecond)
 		}
 	})
-	done := c.faults(ctx, t, rand.New(rand.NewPCG(7, 7)), server) //nolint:gosec // the same each time
+	done := c.faults(ctx, t, rand.New(rand.NewPCG(7, 7)), server) // the same each time
 	workers.Wait()
 	t.Logf("faults: %v; %d revocations acknowledged, %d tokens live, %d probes", done, len(c.revoked), len(c.live), c.probes)
 	return c
@@ -337,7 +338,7 @@ func TestFaultsWithoutLease(t *testing.T) {
 			c := &checker{nodes: newFaultNodes(t, redistest.Start(t), test.staleness)}
 			awaitAgreement(t, c.nodes)
 			ctx := t.Context()
-			random := rand.New(rand.NewPCG(1, 1)) //nolint:gosec // the same each time
+			random := rand.New(rand.NewPCG(1, 1)) // the same each time
 			for i := range 60 {
 				c.create(ctx, random, i)
 			}
@@ -370,7 +371,7 @@ func BenchmarkRevocation(b *testing.B) {
 	}
 	c.nodes = c.nodes[:8]
 	awaitAgreement(b, c.nodes)
-	ctx, random := b.Context(), rand.New(rand.NewPCG(1, 1)) //nolint:gosec // the same each time
+	ctx, random := b.Context(), rand.New(rand.NewPCG(1, 1)) // the same each time
 	var took []time.Duration
 	for i := 0; b.Loop(); i++ {
 		c.create(ctx, random, i)

@@ -106,7 +106,7 @@ func (p *Proxy) pass(to, from net.Conn, answers bool) {
 	buf := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(buf)
-		if n > 0 && !(answers && p.isMute()) {
+		if n > 0 && (!answers || !p.isMute()) {
 			if _, writing := to.Write(buf[:n]); writing != nil {
 				err = writing
 			}
