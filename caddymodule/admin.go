@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"unicode"
 
@@ -43,11 +44,16 @@ func init() {
 //	GET    /scopegate/reports/legacy
 //	GET    /scopegate/backup                           the answer is a copy of the store
 //	POST   /scopegate/restore                          the body is such a copy
+//	GET    /scopegate/health                           503 where nothing can be decided
+//	GET    /scopegate/wait?revision=&timeout=          until every node has the revision
+//	POST   /scopegate/cluster/reset?force=             drops everything, on every node
 //
 // Who may reach the admin endpoint may use them all. Answers are JSON, and errors
 // are Caddy's: {"error": "…"}. Where more can be said there is more beside it:
 // "problems" are the places in a scope file that are wrong, "widens" the changes
-// that were refused because they widen. No credential is ever in a URL.
+// that were refused because they widen. No credential is ever in a URL. The answer to
+// a change has the header fields Scopegate-Revision, and Scopegate-Pending: how many
+// tokens' revocations the other nodes have yet to get.
 type Admin struct{}
 
 // CaddyModule returns the Caddy module information.
@@ -61,7 +67,7 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 // Routes implements [caddy.AdminRouter].
 func (*Admin) Routes() []caddy.AdminRoute {
 	m := management{store: activeStore, actor: adminActor}
-	return append(m.routes(), m.fileRoutes()...)
+	return slices.Concat(m.routes(), m.fileRoutes(), m.clusterRoutes())
 }
 
 // Why the running server has no store. They are states, not failures: the same

@@ -38,7 +38,7 @@ type resource map[string]verb
 // method tells which: actions are POST, and names have no POST.
 func (m *management) routes() []caddy.AdminRoute {
 	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
-	return []caddy.AdminRoute{
+	return m.tellAll([]caddy.AdminRoute{
 		{Pattern: "/scopegate/", Handler: resource{}},
 		{Pattern: "/scopegate/status", Handler: resource{get: m.status}},
 		{Pattern: "/scopegate/openapi.json", Handler: resource{get: m.openapi}},
@@ -58,7 +58,7 @@ func (m *management) routes() []caddy.AdminRoute {
 			Handler: resource{get: m.token, patch: m.updateToken, del: m.deleteToken, post: m.actOnID},
 		},
 		{Pattern: "/scopegate/tokens/{first}/{second}/{action}", Handler: resource{post: m.actOnName}},
-	}
+	})
 }
 
 // ServeHTTP implements [caddy.AdminHandler].
@@ -79,6 +79,10 @@ func (res resource) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	value, err := answer(r)
 	if err != nil {
 		return fail(w, err)
+	}
+	if a, ok := value.(*answered); ok {
+		a.tell(w.Header())
+		value = a.value
 	}
 	if d, ok := value.(document); ok {
 		return d.write(w)

@@ -1,9 +1,13 @@
 package caddymodule
 
 import (
+	"cmp"
+	"context"
 	"net/http"
 	"os"
 	"runtime/debug"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/scopegate/scopegate/store"
@@ -12,11 +16,13 @@ import (
 // status is the state of the store and of the nodes that decide with it.
 type status struct {
 	Revision uint64      `json:"revision"`
-	Mode     string      `json:"mode"`  // "single"
+	Mode     string      `json:"mode"`  // "single" or "cluster"
 	Stale    bool        `json:"stale"` // nothing can be decided on
 	Nodes    []node      `json:"nodes"`
 	Store    storeStatus `json:"store"`
 	Working  *working    `json:"working,omitempty"` // what takes long, while it does
+	Pending  int         `json:"pending,omitempty"` // tokens whose revocation other nodes have yet to get
+	Problem  string      `json:"problem,omitempty"` // why the other nodes cannot be followed
 }
 
 // working is how far a plan or an apply is.
@@ -28,7 +34,8 @@ type working struct {
 
 // node is one server that decides. A single node lists itself.
 type node struct {
-	ID               string    `json:"id"` // the host's name
+	ID               string    `json:"id"`             // for a single node, the host's name
+	Name             string    `json:"name,omitempty"` // what people call it
 	Revision         uint64    `json:"revision"`
 	StalenessSeconds float64   `json:"staleness_seconds"` // 0 for a single node: it has the only copy
 	Version          string    `json:"version"`           // of Scopegate
@@ -62,10 +69,10 @@ func (m *management) status(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	return status{
+	told := status{
 		Revision: st.Revision,
 		Mode:     "single",
-		Stale:    s.Snapshot() == nil,
+		Stale:    healthOf(s) != nil,
 		Nodes: []node{{
 			ID:       hostname(),
 			Revision: st.Revision,
@@ -81,7 +88,53 @@ func (m *management) status(r *http.Request) (any, error) {
 			Tokens:   tokenCounts(st.Tokens),
 		},
 		Working: workingOf(s),
-	}, nil
+	}
+	if state, ok := s.Replication(); ok {
+		told.tellNodes(r.Context(), s, &state)
+	}
+	return told, nil
+}
+
+// tellNodes tells how the nodes stand to each other. Where they cannot be asked, a node
+// knows of itself alone.
+func (s *status) tellNodes(ctx context.Context, from *store.Store, state *store.Replication) {
+	s.Mode, s.Pending = "cluster", state.Pending
+	if state.Err != nil {
+		s.Problem = state.Err.Error()
+	}
+	self := &s.Nodes[0]
+	self.ID, self.Name, self.Revision = state.NodeID, self.ID, state.Position.Revision
+	self.StalenessSeconds = neverVerified
+	if !state.Verified.IsZero() {
+		self.StalenessSeconds = max(0, steadyNow().Sub(state.Verified).Seconds())
+	}
+	reports, err := from.Nodes(ctx)
+	if err != nil {
+		return
+	}
+	for i := range reports {
+		if r := &reports[i]; r.ID != state.NodeID {
+			s.Nodes = append(s.Nodes, nodeOf(r))
+		} else {
+			self.Name = r.Name
+		}
+	}
+	slices.SortFunc(s.Nodes, func(a, b node) int { return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID)) })
+}
+
+// neverVerified is the staleness, in seconds, of a node that has not heard of the others
+// since it was started.
+const neverVerified = 1e9
+
+func nodeOf(r *store.Report) node {
+	n := node{
+		ID: r.ID, Name: r.Name, Revision: r.Revision, Version: r.Version,
+		StalenessSeconds: neverVerified, LastSeen: r.At.UTC().Truncate(time.Second),
+	}
+	if r.Staleness >= 0 {
+		n.StalenessSeconds = r.Staleness.Seconds()
+	}
+	return n
 }
 
 func workingOf(s *store.Store) *working {

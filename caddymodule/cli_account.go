@@ -82,6 +82,9 @@ func oneAccountCommand(use storeUse, cmd *cobra.Command, method string, write fu
 		return show(cmd, asJSON, a, func(w io.Writer) { write(w, &a) })
 	}
 	c.flags(cmd)
+	if use != reads {
+		c.waitFlag(cmd)
+	}
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -109,6 +112,7 @@ func accountCreateCommand() *cobra.Command {
 		},
 	}
 	c.flags(cmd)
+	c.waitFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	cmd.Flags().StringVar(&wanted.Title, "title", "", "The account's name for people")
 	cmd.Flags().StringArrayVar(&wanted.IDs, "id", nil, "Another name that an API's account parameter may have; may be repeated")

@@ -114,6 +114,7 @@ writes them to a new file, one JSON object a line, before anything is applied.
 		},
 	}
 	c.flags(cmd)
+	c.waitFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	cmd.Flags().BoolVar(&how.prune, "prune", false, pruneUsage)
 	cmd.Flags().BoolVar(&how.allowWiden, "allow-widen", false, "Let tokens be granted more than they were")

@@ -23,6 +23,9 @@ type client struct {
 	base    string      // of every URL
 	header  http.Header // of every request; nil for none
 	address string      // of the server, for people; "" in this process
+
+	revision string // of the store after the last change; "" if none was made
+	pending  string // how many revocations the other nodes have yet to get; "" if none was made
 }
 
 // get asks for what is at a path.
@@ -101,6 +104,9 @@ func (c *client) do(ctx context.Context, method, path, bodyType string, body io.
 	if response.StatusCode != http.StatusOK {
 		defer response.Body.Close()
 		return nil, c.readRefusal(response)
+	}
+	if revision := response.Header.Get(revisionField); revision != "" {
+		c.revision, c.pending = revision, response.Header.Get(pendingField)
 	}
 	return response, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"os/user"
 	"strings"
@@ -23,9 +24,13 @@ import (
 type connection struct {
 	address, config, adapter string // as for Caddy's own commands
 	store                    string // a store file, instead of a server
+
+	wait time.Duration // for all nodes to have a change; 0 for not at all
+	cmd  *cobra.Command
 }
 
 func (c *connection) flags(cmd *cobra.Command) {
+	c.cmd = cmd
 	flags := cmd.Flags()
 	flags.StringVar(&c.address, "address", "", "Address of the running server's admin endpoint, if --config is not used")
 	flags.StringVarP(&c.config, "config", "c", "", "Configuration file that names the admin endpoint, if --address is not used")
@@ -33,6 +38,31 @@ func (c *connection) flags(cmd *cobra.Command) {
 	flags.StringVar(&c.store, "store", "", "Store file to open, when no server runs")
 	cmd.MarkFlagsMutuallyExclusive("store", "address")
 	cmd.MarkFlagsMutuallyExclusive("store", "config")
+}
+
+// waitFlag gives a command that changes something the flag --wait.
+func (c *connection) waitFlag(cmd *cobra.Command) {
+	cmd.Flags().DurationVar(&c.wait, "wait", 0, "Return when every node that is alive has the change, or fail after this time, such as 30s")
+	cmd.MarkFlagsMutuallyExclusive("store", "wait")
+}
+
+// follow tells what the other nodes have yet to get, and waits for them if it is to.
+func (c *connection) follow(to *client) error {
+	if to.revision == "" || c.store != "" {
+		return nil
+	}
+	if to.pending != "" && to.pending != "0" {
+		notef(c.cmd, "In force here, pending elsewhere: the other nodes get it as soon as Redis can be reached.")
+	}
+	if c.wait == 0 {
+		return nil
+	}
+	var done waited
+	query := url.Values{"revision": {to.revision}, "timeout": {c.wait.String()}}
+	if err := to.call(c.cmd.Context(), http.MethodGet, "/scopegate/wait", query, "", nil, &done); err != nil {
+		return fmt.Errorf("the change is made here, and not yet on every node: %w", err)
+	}
+	return nil
 }
 
 // storeUse is what a command does with a store file.
@@ -57,7 +87,10 @@ func (c *connection) with(use storeUse, do func(*client) error) error {
 	if err != nil {
 		return err
 	}
-	return do(remote)
+	if err := do(remote); err != nil || use == reads {
+		return err
+	}
+	return c.follow(remote)
 }
 
 // withStore opens the store file and runs do with a client for routes that serve it.

@@ -54,6 +54,7 @@ without versions has an empty one: "search::GET".`,
 		},
 	}
 	c.flags(cmd)
+	c.waitFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	about.add(cmd.Flags(), "")
 	cmd.Flags().BoolVar(&issue, "issue", false, "Make its credential too, and print it")
@@ -102,6 +103,7 @@ scope file declares the token, the change stays until the file changes the same.
 		},
 	}
 	c.flags(cmd)
+	c.waitFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	about.add(cmd.Flags(), ` ("none" unsets it)`)
 	cmd.Flags().BoolVar(&allowWiden, "allow-widen", false, "Let the token be granted more than it was")

@@ -60,6 +60,7 @@ func credentialCommand(cmd *cobra.Command, do func(cmd *cobra.Command, to *clien
 		return showCredential(cmd, asJSON, made, made)
 	}
 	c.flags(cmd)
+	c.waitFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -117,6 +118,7 @@ an argument, for those are seen by everybody on the machine.`,
 		},
 	}
 	c.flags(cmd)
+	c.waitFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	cmd.Flags().StringVar(&digest, "digest", "", "SHA-256 of the credential, as sha256: and 64 hexadecimal digits, instead of standard input")
 	return cmd

@@ -129,9 +129,27 @@ func (s *status) write(w io.Writer) {
 	if s.Store.ReadOnly {
 		fmt.Fprintln(w, "opened\tfor reading only")
 	}
-	for _, n := range s.Nodes {
-		fmt.Fprintf(w, "node\t%s, version %s, revision %d\n", n.ID, n.Version, n.Revision)
+	if s.Pending > 0 {
+		fmt.Fprintf(w, "pending\tthe revocation of %s: in force here, and not yet on the other nodes\n", count(s.Pending, "token"))
 	}
+	if s.Problem != "" {
+		fmt.Fprintf(w, "problem\t%s\n", s.Problem)
+	}
+	for _, n := range s.Nodes {
+		fmt.Fprintf(w, "node\t%s\n", n.text(s.Mode))
+	}
+}
+
+// text tells of a node, for people.
+func (n *node) text(mode string) string {
+	if mode == "single" {
+		return fmt.Sprintf("%s, version %s, revision %d", n.ID, n.Version, n.Revision)
+	}
+	heard := fmt.Sprintf("knew all changes %.1f s ago", n.StalenessSeconds)
+	if n.StalenessSeconds >= neverVerified {
+		heard = "has not heard of the others yet"
+	}
+	return fmt.Sprintf("%s (%s), version %s, revision %d, %s", n.Name, n.ID, n.Version, n.Revision, heard)
 }
 
 // write prints an explanation for people: a line for each step, then the decision.

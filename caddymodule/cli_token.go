@@ -129,6 +129,7 @@ func switchCommand(action, short, outcome string) *cobra.Command {
 		},
 	}
 	c.flags(cmd)
+	c.waitFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }
@@ -161,6 +162,7 @@ it back. To refuse a token for a while, deactivate it.`,
 		},
 	}
 	c.flags(cmd)
+	c.waitFlag(cmd)
 	jsonFlag(cmd, &asJSON)
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "Do not ask")
 	return cmd

@@ -48,6 +48,14 @@ func newMetrics() *metrics {
 				"Tokens by state (active, inactive).", []string{"state"}, nil),
 			revision: prometheus.NewDesc("caddy_scopegate_store_revision",
 				"Number of the last change in the store.", nil, nil),
+			staleness: prometheus.NewDesc("caddy_scopegate_replica_staleness_seconds",
+				"Time since this node was last known to have all changes of the others.", nil, nil),
+			lag: prometheus.NewDesc("caddy_scopegate_replica_lag_revisions",
+				"How many revisions the last changes of others came late.", nil, nil),
+			pending: prometheus.NewDesc("caddy_scopegate_replica_pending",
+				"Tokens whose revocation the other nodes have yet to get.", nil, nil),
+			resyncs: prometheus.NewDesc("caddy_scopegate_resyncs_total",
+				"Downloads of everything, by reason (empty, epoch, regress, diverge, trimmed, integrity).", []string{"reason"}, nil),
 		},
 	}
 }
@@ -122,13 +130,15 @@ func (d *decisionCounters) remember(o outcome, counter prometheus.Counter) {
 // whenever it is asked for. It does not keep the store: a configuration that is
 // rejected may have opened another one.
 type storeCollector struct {
-	tokens, revision *prometheus.Desc
+	tokens, revision                 *prometheus.Desc
+	staleness, lag, pending, resyncs *prometheus.Desc // of a node among others
 }
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(descs chan<- *prometheus.Desc) {
-	descs <- c.tokens
-	descs <- c.revision
+	for _, d := range []*prometheus.Desc{c.tokens, c.revision, c.staleness, c.lag, c.pending, c.resyncs} {
+		descs <- d
+	}
 }
 
 // Collect implements prometheus.Collector.
@@ -148,6 +158,20 @@ func (c *storeCollector) Collect(values chan<- prometheus.Metric) {
 	gauge(c.tokens, float64(counts.Active), "active")
 	gauge(c.tokens, float64(counts.Inactive), "inactive")
 	gauge(c.revision, float64(snapshot.Revision()))
+	state, ok := s.Replication()
+	if !ok {
+		return
+	}
+	staleness := float64(neverVerified)
+	if !state.Verified.IsZero() {
+		staleness = max(0, steadyNow().Sub(state.Verified).Seconds())
+	}
+	gauge(c.staleness, staleness)
+	gauge(c.lag, float64(state.Behind))
+	gauge(c.pending, float64(state.Pending))
+	for reason, n := range state.Rejoins {
+		values <- prometheus.MustNewConstMetric(c.resyncs, prometheus.CounterValue, float64(n), reason)
+	}
 }
 
 var (

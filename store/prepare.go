@@ -13,7 +13,7 @@ import (
 // and makes room in the revocations log. After it only the commit is left, and the
 // log's lines, which then cannot fail for want of room.
 func (c *change) prepare() (*Snapshot, error) {
-	if err := c.clearOutbox(); err != nil {
+	if err := errors.Join(c.clearOutbox(), c.leaveHistory()); err != nil {
 		return nil, err
 	}
 	if len(c.entries) == 0 && (c.store.replica.Load() == nil || len(c.touched) == 0) { // not worth a revision
@@ -74,6 +74,20 @@ func checkLimit(before, now *account) error {
 	}
 	return fmt.Errorf("%w: account %s would have %d active scoped tokens, and max_active_tokens is %d; deactivate or delete some, or raise it",
 		ErrLimit, now.name, now.active, limit)
+}
+
+// leaveHistory takes a node out of its cluster's history where it is changed on its own:
+// when it follows the others again, what both have is joined.
+func (c *change) leaveHistory() error {
+	if c.store.replica.Load() != nil {
+		return nil
+	}
+	was, err := c.reader.standing()
+	if err != nil || was.Epoch == "" {
+		return err
+	}
+	was.Epoch = ""
+	return c.putStanding(&was)
 }
 
 // clearOutbox empties the outbox of what the change takes along.

@@ -34,7 +34,7 @@ func (r *replica) rejoin(ctx context.Context, pulled *Pulled, reason string) err
 		return err
 	}
 	var puts records
-	dropped := r.standing.Epoch != "" && got.head.Resets > r.standing.Resets
+	dropped := r.standing.Format != 0 && got.head.Resets > r.standing.Resets
 	err = r.store.view(func(read reader) error {
 		local, err := read.allShared()
 		if err != nil || dropped {
