@@ -294,6 +294,7 @@ func (r *replica) refuseFirst(puts records) error {
 		return err
 	}
 	r.store.snapshot.Store(next)
+	r.store.announce()
 	return nil
 }
 

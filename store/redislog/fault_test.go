@@ -7,7 +7,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -42,9 +41,26 @@ func (n *faultNode) grants(d scopes.Digest) bool {
 	return snapshot != nil && snapshot.Grant(d).State == scopes.Active
 }
 
-func newFaultNodes(tb testing.TB, server *redistest.Server, staleness time.Duration) []*faultNode {
+// await waits until the node grants a credential, or does not.
+func (n *faultNode) await(tb testing.TB, d scopes.Digest, granted bool) {
 	tb.Helper()
-	nodes := make([]*faultNode, faultNodes)
+	deadline := time.After(10 * time.Second)
+	for {
+		changed := n.store.Changed()
+		if n.grants(d) == granted {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			tb.Fatalf("it did not come to that the credential is granted: %t", granted)
+		}
+	}
+}
+
+func newFaultNodes(tb testing.TB, server *redistest.Server, count int, staleness time.Duration) []*faultNode {
+	tb.Helper()
+	nodes := make([]*faultNode, count)
 	for i := range nodes {
 		n := &faultNode{proxy: redistest.NewProxy(tb, server.Addr())}
 		log := openLog(tb, n.proxy.URL())
@@ -238,7 +254,7 @@ func rest(ctx context.Context, d time.Duration) {
 func runFaults(t *testing.T, lasts, staleness time.Duration) *checker {
 	t.Helper()
 	server := redistest.Start(t)
-	c := &checker{nodes: newFaultNodes(t, server, staleness)}
+	c := &checker{nodes: newFaultNodes(t, server, faultNodes, staleness)}
 	awaitAgreement(t, c.nodes)
 	ctx, cancel := context.WithTimeout(t.Context(), lasts)
 	defer cancel()
@@ -335,7 +351,7 @@ func TestFaultsWithoutLease(t *testing.T) {
 	}{{"with the lease", faultStaleness, false}, {"without", -1, true}} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
-			c := &checker{nodes: newFaultNodes(t, redistest.Start(t), test.staleness)}
+			c := &checker{nodes: newFaultNodes(t, redistest.Start(t), faultNodes, test.staleness)}
 			awaitAgreement(t, c.nodes)
 			ctx := t.Context()
 			random := rand.New(rand.NewPCG(1, 1)) // the same each time
@@ -365,11 +381,8 @@ func TestFaultsWithoutLease(t *testing.T) {
 // last of eight nodes that refuses.
 func BenchmarkRevocation(b *testing.B) {
 	server := redistest.Start(b)
-	c := &checker{}
-	for len(c.nodes) < 8 {
-		c.nodes = append(c.nodes, newFaultNodes(b, server, faultStaleness)...)
-	}
-	c.nodes = c.nodes[:8]
+	const count = 8
+	c := &checker{nodes: newFaultNodes(b, server, count, faultStaleness)}
 	awaitAgreement(b, c.nodes)
 	ctx, random := b.Context(), rand.New(rand.NewPCG(1, 1)) // the same each time
 	var took []time.Duration
@@ -377,18 +390,15 @@ func BenchmarkRevocation(b *testing.B) {
 		c.create(ctx, random, i)
 		r := c.live[len(c.live)-1]
 		for _, n := range c.nodes {
-			for !n.grants(r.digest) {
-				runtime.Gosched()
-			}
+			n.await(b, r.digest, true)
 		}
-		if _, err := c.nodes[i%8].store.Deactivate(ctx, store.Actor{Name: "test"}, r.ref); err != nil {
+		awaitAgreement(b, c.nodes) // they are done with what was before
+		if _, err := c.nodes[i%count].store.Deactivate(ctx, store.Actor{Name: "test"}, r.ref); err != nil {
 			b.Fatal(err)
 		}
 		begin := time.Now()
 		for _, n := range c.nodes {
-			for n.grants(r.digest) {
-				runtime.Gosched()
-			}
+			n.await(b, r.digest, false)
 		}
 		took = append(took, time.Since(begin))
 	}
