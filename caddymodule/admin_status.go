@@ -103,7 +103,7 @@ func (s *status) tellNodes(ctx context.Context, from *store.Store, state *store.
 		s.Problem = state.Err.Error()
 	}
 	self := &s.Nodes[0]
-	self.ID, self.Name, self.Revision = state.NodeID, self.ID, state.Position.Revision
+	self.ID, self.Name, self.Revision = state.NodeID, state.NodeName, state.Position.Revision
 	self.StalenessSeconds = neverVerified
 	if !state.Verified.IsZero() {
 		self.StalenessSeconds = max(0, steadyNow().Sub(state.Verified).Seconds())
@@ -115,8 +115,6 @@ func (s *status) tellNodes(ctx context.Context, from *store.Store, state *store.
 	for i := range reports {
 		if r := &reports[i]; r.ID != state.NodeID {
 			s.Nodes = append(s.Nodes, nodeOf(r))
-		} else {
-			self.Name = r.Name
 		}
 	}
 	slices.SortFunc(s.Nodes, func(a, b node) int { return cmp.Or(strings.Compare(a.Name, b.Name), strings.Compare(a.ID, b.ID)) })

@@ -91,7 +91,7 @@ func (s *Store) Replace(ctx context.Context, actor Actor, copied io.Reader, use 
 	if err != nil {
 		return err
 	}
-	return s.Close() //nolint:contextcheck // the store is given up, whatever becomes of the change
+	return s.Close()
 }
 
 // options returns what the store was opened with.
@@ -195,7 +195,7 @@ func (r *restoration) swap(ctx context.Context, actor Actor) (*Store, error) {
 	err = replaceFile(r.file, r.path)
 	var s *Store
 	if err == nil {
-		s, err = Open(r.path, r.options.Options) //nolint:contextcheck // what follows other nodes outlives the change
+		s, err = Open(r.path, r.options.Options)
 	}
 	if err != nil {
 		if hadOld {

@@ -44,6 +44,7 @@ type Replication struct {
 	// Joined reports that the node has been in the cluster, now or before.
 	Joined   bool
 	NodeID   string
+	NodeName string
 	Position Position
 	// Verified is when the node last asked and then was known to have all changes;
 	// zero if it never was since it was opened.
@@ -71,7 +72,7 @@ func (s *Store) Stale(now time.Time) bool {
 // Follow makes an open store one of other nodes from now on, or with nil a single node.
 // It goes on with what it has. Whoever gave it another sequencer before can close that.
 func (s *Store) Follow(ctx context.Context, o *ClusterOptions) error {
-	if err := s.leave(); err != nil { //nolint:contextcheck // it waits for one round at the most
+	if err := s.leave(); err != nil {
 		return err
 	}
 	if err := s.lock(ctx); err != nil {
@@ -86,7 +87,7 @@ func (s *Store) Follow(ctx context.Context, o *ClusterOptions) error {
 	if err := s.openReplica(); err != nil || o == nil {
 		return err
 	}
-	s.replica.Load().start() //nolint:contextcheck // it outlives the call
+	s.replica.Load().start()
 	return nil
 }
 

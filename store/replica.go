@@ -115,7 +115,7 @@ func (r *replica) publishPosition() {
 
 // start begins to follow the other nodes, until close.
 func (r *replica) start() {
-	ctx, cancel := context.WithCancel(context.Background()) // it lives as long as the store
+	ctx, cancel := context.WithCancel(context.Background())
 	r.cancel = cancel
 	go r.run(ctx)
 }
@@ -386,7 +386,7 @@ func (r *replica) replication() Replication {
 	r.status.Lock()
 	defer r.status.Unlock()
 	state := Replication{
-		Joined: position.Epoch != "", NodeID: r.id, Position: position, Verified: r.lease.since(),
+		Joined: position.Epoch != "", NodeID: r.id, NodeName: r.name, Position: position, Verified: r.lease.since(),
 		Stale: r.lease.isStale(now), MaxStaleness: r.lease.most, Err: r.err, Rejoins: maps.Clone(r.rejoins), Behind: r.behind,
 	}
 	if pending := r.store.pending.Load(); pending != nil {

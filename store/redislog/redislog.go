@@ -27,6 +27,7 @@ import (
 	"log/slog"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 
 	"github.com/redis/go-redis/v9"
@@ -79,6 +80,7 @@ func Open(o Options) (*Log, error) {
 	if o.Logger == nil {
 		o.Logger = slog.New(slog.DiscardHandler)
 	}
+	quieten()
 	prefix := "{" + o.Namespace + "}:"
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Log{
@@ -88,6 +90,15 @@ func Open(o Options) (*Log, error) {
 	go l.listen(ctx)
 	return l, nil
 }
+
+// quieten keeps the client from writing lines of its own to standard error, one for each
+// connection that it cannot make: what is wrong is in the errors, and in the store's log.
+var quieten = sync.OnceFunc(func() { redis.SetLogger(silence{}) })
+
+type silence struct{}
+
+// Printf implements the client's logger.
+func (silence) Printf(context.Context, string, ...any) {}
 
 // Close ends all connections.
 func (l *Log) Close() error {
