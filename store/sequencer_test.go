@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -20,7 +21,7 @@ type memorySequencer struct {
 	began   time.Time
 	reports map[string]Report
 	nodes   []*memoryNode
-	now     func() time.Time
+	clock   atomic.Int64 // nanoseconds after testNow
 }
 
 type logged struct {
@@ -40,11 +41,14 @@ type memoryNode struct {
 }
 
 func newMemorySequencer() *memorySequencer {
-	return &memorySequencer{
-		records: make(map[string][]byte), reports: make(map[string]Report),
-		now: func() time.Time { return testNow },
-	}
+	return &memorySequencer{records: make(map[string][]byte), reports: make(map[string]Report)}
 }
+
+// now is the time for the sequencer and all nodes.
+func (m *memorySequencer) now() time.Time { return testNow.Add(time.Duration(m.clock.Load())) }
+
+// pass lets time pass.
+func (m *memorySequencer) pass(d time.Duration) { m.clock.Add(int64(d)) }
 
 func (m *memorySequencer) node() *memoryNode {
 	n := &memoryNode{memorySequencer: m, wakeups: make(chan struct{}, 1)}

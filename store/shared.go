@@ -140,8 +140,8 @@ func (c *change) putForeignToken(id string, value []byte) error {
 	} else if old, err = decodeRecord([]byte(id), before); err != nil {
 		old, c.recompile = nil, true // what is damaged here is made good
 	}
-	if old != nil && old.terminal && !now.terminal {
-		return fmt.Errorf("%w: token %s was deleted, and another node has it alive", ErrConflict, now.ref())
+	if old != nil && supersedes(old, now) {
+		return fmt.Errorf("%w: token %s is older there than here", ErrIntegrity, now.ref())
 	}
 	if err := tokens.Put([]byte(id), bytes.Clone(value)); err != nil {
 		return err
