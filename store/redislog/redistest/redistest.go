@@ -44,6 +44,12 @@ func (s *Server) Run(tb testing.TB) {
 		"--save", "", "--appendonly", "yes", "--appendfsync", "always", "--daemonize", "no",
 		"--logfile", filepath.Join(s.folder, "redis.log"),
 	}, s.args...)
+	s.launch(tb, args...)
+}
+
+// launch starts the process, and waits until it answers.
+func (s *Server) launch(tb testing.TB, args ...string) {
+	tb.Helper()
 	s.command = exec.Command("redis-server", args...) //nolint:gosec,noctx // a test's own server, which Kill ends
 	if err := s.command.Start(); err != nil {
 		tb.Fatalf("starting redis-server: %v", err)
