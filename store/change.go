@@ -29,19 +29,20 @@ type change struct {
 	// even where the file cannot be written.
 	revokes bool
 
-	recompile   bool // APIs change, and with them all grants
-	accounts    map[string]*account
-	before      map[string]account // the same, as they were
-	tokens      map[string]*tokenChange
-	digests     map[scopes.Digest]string // of the credentials that tokens get: the tokens' ids
-	revocations []logLine                // for the log, as is what follows
-	activations []logLine
-	entries     []Entry
-	bulk        *bulk             // of a change that writes many tokens; nil: each is written at once
-	wrote       bool              // something that is not worth a revision
-	touched     map[string][]byte // shared records that are written, as they were before; nil for none
-	standing    *standing         // of the node after the change, once the sequencer has it
-	repaired    int               // damaged records that were replaced
+	recompile    bool // APIs change, and with them all grants
+	accounts     map[string]*account
+	before       map[string]account // the same, as they were
+	tokens       map[string]*tokenChange
+	digests      map[scopes.Digest]string // of the credentials that tokens get: the tokens' ids
+	revocations  []logLine                // for the log, as is what follows
+	activations  []logLine
+	entries      []Entry
+	bulk         *bulk             // of a change that writes many tokens; nil: each is written at once
+	wrote        bool              // something that is not worth a revision
+	touched      map[string][]byte // shared records that are written, as they were before; nil for none
+	foreignNames map[string]string // names of tokens that other nodes have changed: their ids
+	standing     *standing         // of the node after the change, once the sequencer has it
+	repaired     int               // damaged records that were replaced
 }
 
 // tokenChange is a token that a change touched.
@@ -145,7 +146,7 @@ func (s *Store) newChange(tx *bolt.Tx, actor Actor) (*change, error) {
 	}
 	return &change{
 		reader: r, store: s, actor: actor, now: s.now().UTC().Truncate(time.Second),
-		revision: s.revision + 1, touched: make(map[string][]byte),
+		revision: s.revision + 1, touched: make(map[string][]byte), foreignNames: make(map[string]string),
 		accounts: make(map[string]*account), before: make(map[string]account),
 		tokens: make(map[string]*tokenChange), digests: make(map[scopes.Digest]string),
 	}, nil

@@ -61,6 +61,9 @@ func (r *replica) write(c *change, i *installation) error {
 			return err
 		}
 	}
+	if err := c.putForeignNames(); err != nil {
+		return err
+	}
 	if err := c.putForeignEntries(r.integrity, i.standing.Epoch, i.audit); err != nil {
 		return err
 	}

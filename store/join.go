@@ -37,8 +37,10 @@ func join(remote, local records) (records, error) {
 			return nil, err
 		}
 	}
-	if err := j.settle(); err != nil {
-		return nil, err
+	if len(j.puts) > 0 { // else all fits together as it is
+		if err := j.settle(); err != nil {
+			return nil, err
+		}
 	}
 	j.joinCatalog(local)
 	return j.puts, nil

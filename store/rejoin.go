@@ -29,6 +29,8 @@ func (r *replica) rejoin(ctx context.Context, pulled *Pulled, reason string) err
 	r.status.Lock()
 	r.rejoins[reason]++
 	r.status.Unlock()
+	ctx, cancel := context.WithTimeout(ctx, rejoinTimeout)
+	defer cancel()
 	got, err := r.download(ctx, pulled)
 	if err != nil {
 		return err
@@ -80,7 +82,7 @@ func (r *replica) download(ctx context.Context, pulled *Pulled) (*download, erro
 		if err != nil {
 			return nil, err
 		}
-		since, err := r.sequencer.Pull(ctx, pulled.Head.Position, r.report(r.store.now()))
+		since, err := r.pull(ctx, pulled.Head.Position)
 		if err != nil {
 			return nil, err
 		}
@@ -230,7 +232,7 @@ func (s *Store) Reset(ctx context.Context) error {
 }
 
 func (r *replica) reset(ctx context.Context) error {
-	pulled, err := r.sequencer.Pull(ctx, r.standing.Position, r.report(r.store.now()))
+	pulled, err := r.pull(ctx, r.standing.Position)
 	if err != nil {
 		return fmt.Errorf("store: resetting the cluster: %w", err)
 	}

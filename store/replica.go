@@ -44,8 +44,11 @@ type replica struct {
 // pullInterval is how often a node asks for changes without having been told of any.
 const pullInterval = time.Second
 
-// pullTimeout bounds one round with the sequencer.
-const pullTimeout = 5 * time.Second
+// Bounds of one pull, and of downloading everything and joining it.
+const (
+	pullTimeout   = 5 * time.Second
+	rejoinTimeout = 5 * time.Minute
+)
 
 func newReplica(s *Store, o *ClusterOptions) (*replica, error) {
 	if err := o.check(); err != nil {
@@ -151,8 +154,6 @@ func (r *replica) run(ctx context.Context) {
 
 // round pulls until there is nothing new, and then sends what the others lack.
 func (r *replica) round(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
-	defer cancel()
 	if r.store.lock(ctx) != nil {
 		return
 	}
@@ -188,7 +189,7 @@ func (r *replica) flush(ctx context.Context) error {
 // sync pulls once, and reports whether that brought something.
 func (r *replica) sync(ctx context.Context) (moved bool, err error) {
 	asked := r.store.now()
-	pulled, err := r.sequencer.Pull(ctx, r.standing.Position, r.report(asked))
+	pulled, err := r.pull(ctx, r.standing.Position)
 	if err != nil {
 		return false, err
 	}
@@ -214,6 +215,12 @@ func (r *replica) sync(ctx context.Context) (moved bool, err error) {
 		r.lease.renew(asked)
 	}
 	return moved, err
+}
+
+func (r *replica) pull(ctx context.Context, at Position) (*Pulled, error) {
+	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
+	defer cancel()
+	return r.sequencer.Pull(ctx, at, r.report(r.store.now()))
 }
 
 // rejoinReasons are the labels of why everything is downloaded.

@@ -161,10 +161,13 @@ func (c *change) putForeignToken(id string, value []byte) error {
 // lives before one that was deleted; of two that live the one that was made first; of
 // two deleted ones the one that was changed last.
 func (c *change) nameForeign(now *record) error {
-	names, ref := c.bucket(bucketNames), []byte(now.ref())
-	holder := names.Get(ref)
-	if holder != nil && string(holder) != now.id {
-		other, err := c.token(string(holder))
+	ref := now.ref()
+	holder, known := c.foreignNames[ref]
+	if !known {
+		holder = string(c.bucket(bucketNames).Get([]byte(ref)))
+	}
+	if holder != "" && holder != now.id {
+		other, err := c.token(holder)
 		switch {
 		case err != nil: // whatever it is, it is no better
 		case other.terminal != now.terminal:
@@ -175,7 +178,19 @@ func (c *change) nameForeign(now *record) error {
 			return nil
 		}
 	}
-	return names.Put(ref, []byte(now.id))
+	c.foreignNames[ref] = now.id
+	return nil
+}
+
+// putForeignNames writes the names, in their order: see bulk.
+func (c *change) putForeignNames() error {
+	names := c.bucket(bucketNames)
+	for _, ref := range sortedKeys(c.foreignNames) {
+		if err := names.Put([]byte(ref), []byte(c.foreignNames[ref])); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unreadable says that another node's record cannot be taken over.
