@@ -154,32 +154,36 @@ func (c *change) putForeignToken(id string, value []byte) error {
 	c.tokens[id] = &tokenChange{old: old, now: now}
 	c.revocations = append(c.revocations, revocationsBetween(old, now, c.revision)...)
 	c.activations = append(c.activations, activationsBetween(old, now, c.revision)...)
-	return c.nameForeign(now)
+	c.nameForeign(now)
+	return nil
 }
 
-// nameForeign gives a token its name, unless another has a better right to it: one that
-// lives before one that was deleted; of two that live the one that was made first; of
-// two deleted ones the one that was changed last.
-func (c *change) nameForeign(now *record) error {
+// nameForeign gives a token its name, unless another has a better right to it.
+func (c *change) nameForeign(now *record) {
 	ref := now.ref()
 	holder, known := c.foreignNames[ref]
 	if !known {
 		holder = string(c.bucket(bucketNames).Get([]byte(ref)))
 	}
 	if holder != "" && holder != now.id {
-		other, err := c.token(holder)
-		switch {
-		case err != nil: // whatever it is, it is no better
-		case other.terminal != now.terminal:
-			if now.terminal {
-				return nil
-			}
-		case now.terminal && other.revision >= now.revision, !now.terminal && keeps(other, now):
-			return nil
+		if other, err := c.token(holder); err == nil && mayHaveName(other, now) {
+			return
 		}
 	}
 	c.foreignNames[ref] = now.id
-	return nil
+}
+
+// mayHaveName reports whether token a rather than b has the name that both have: one that
+// lives before one that was deleted; of two that live the one that was made first; of two
+// deleted ones the one that was changed last.
+func mayHaveName(a, b *record) bool {
+	switch {
+	case a.terminal != b.terminal:
+		return !a.terminal
+	case a.terminal:
+		return a.revision >= b.revision
+	}
+	return keeps(a, b)
 }
 
 // putForeignNames writes the names, in their order: see bulk.
