@@ -33,4 +33,13 @@
 // store went back in time, because a page was damaged or an older copy was
 // restored, and is replayed over it: whatever an old file says, a deleted or
 // deactivated token does not come back.
+//
+// # Several nodes
+//
+// With [ClusterOptions] a store is one of several that hold the same. A [Sequencer] orders
+// their changes: one is made only on the state that all had before it, and else made
+// again. Each node pulls what others have changed, checks that all it has adds up to what
+// was signed, and writes it into its own file. [Store.Stale] tells for how long that may be
+// relied on. Histories that went apart, because the sequencer lost some of its own, are
+// joined: what was taken away in either stays so.
 package store
