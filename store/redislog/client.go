@@ -1,6 +1,7 @@
 package redislog
 
 import (
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"net/url"
@@ -12,7 +13,9 @@ import (
 )
 
 const (
-	dialTimeout = 500 * time.Millisecond
+	// dialTimeout is shorter than a call may take, so that a host that does not answer
+	// is told from an answer that was lost.
+	dialTimeout = 400 * time.Millisecond
 	// longest bounds a call whatever its context says; each call has a deadline of its own.
 	longest = 30 * time.Second
 	// poolSize is enough for one pull, one change and whoever waits for the other nodes.
@@ -48,7 +51,9 @@ func newSingle(text string) (redis.UniversalClient, error) {
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, longest, longest
 	o.DialerRetries, o.PoolSize = 1, poolSize
 	o.MaintNotificationsConfig = noMaintenance()
-	return redis.NewClient(o), nil
+	client := redis.NewClient(o)
+	client.AddHook(outcomes{})
+	return client, nil
 }
 
 func newFailover(text string) (redis.UniversalClient, error) {
@@ -62,7 +67,10 @@ func newFailover(text string) (redis.UniversalClient, error) {
 	o.MaxRetries, o.ContextTimeoutEnabled = -1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, longest, longest
 	o.DialerRetries, o.PoolSize = 1, poolSize
-	return redis.NewFailoverClient(o), nil
+	forEachHost(o.TLSConfig)
+	client := redis.NewFailoverClient(o)
+	client.AddHook(outcomes{})
+	return client, nil
 }
 
 func newCluster(text string) (redis.UniversalClient, error) {
@@ -74,7 +82,18 @@ func newCluster(text string) (redis.UniversalClient, error) {
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, longest, longest
 	o.DialerRetries, o.PoolSize = 1, poolSize
 	o.MaintNotificationsConfig = noMaintenance()
-	return redis.NewClusterClient(o), nil
+	forEachHost(o.TLSConfig)
+	client := redis.NewClusterClient(o)
+	client.OnNewNode(func(node *redis.Client) { node.AddHook(outcomes{}) })
+	return client, nil
+}
+
+// forEachHost lets a certificate be checked against the host that is connected to: the
+// client would check that of every host against the name of the first.
+func forEachHost(c *tls.Config) {
+	if c != nil {
+		c.ServerName = ""
+	}
 }
 
 // noMaintenance switches off what would move connections while a script is answered.

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"strconv"
 	"time"
 
@@ -153,7 +152,8 @@ const commitTries = 3
 // Commit implements [store.History].
 func (l *Log) Commit(ctx context.Context, c *store.Commit) error {
 	args := l.commitArguments(c)
-	sent := false
+	open := false // some attempt may have made the change
+	ctx = context.WithValue(ctx, openKey{}, &open)
 	var err error
 	for range commitTries {
 		var answer string
@@ -163,13 +163,11 @@ func (l *Log) Commit(ctx context.Context, c *store.Commit) error {
 		if isReply(err) || ctx.Err() != nil {
 			break
 		}
-		sent = sent || !isDial(err)
 	}
-	switch {
-	case isReply(err) && !sent && redisSaysUndone(err), !sent && isDial(err):
-		return fail(err)
+	if open {
+		return fmt.Errorf("%w: Redis: %w", store.ErrUncertain, err)
 	}
-	return fmt.Errorf("%w: Redis: %w", store.ErrUncertain, err)
+	return fail(err)
 }
 
 func (l *Log) commitOnce(ctx context.Context, args []any, records int) (string, error) {
@@ -186,22 +184,6 @@ func verdictOf(answer string) error {
 		return store.ErrHeadMoved
 	}
 	return errAnswer
-}
-
-// redisSaysUndone reports whether a reply says that nothing was done.
-func redisSaysUndone(err error) bool {
-	for _, code := range unreached {
-		if redis.HasErrorPrefix(err, code) {
-			return true
-		}
-	}
-	return false
-}
-
-// isDial reports whether an error is that of a connection which was not made.
-func isDial(err error) bool {
-	var op *net.OpError
-	return errors.As(err, &op) && op.Op == "dial"
 }
 
 // commitArguments returns what the script commit.lua gets.

@@ -35,6 +35,8 @@ func (l *Log) Nodes(ctx context.Context) ([]store.Report, error) {
 
 // Leave implements [store.Presence].
 func (l *Log) Leave(ctx context.Context, id string) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout)
+	defer cancel()
 	if err := l.client.HDel(ctx, l.keys.nodes, id).Err(); err != nil {
 		return fail(err)
 	}
@@ -59,11 +61,12 @@ const (
 )
 
 // listen waits for messages until ctx ends. After each interruption it wakes, for some may
-// have been missed.
+// have been missed, and the server is looked at again, for it may be another one.
 func (l *Log) listen(ctx context.Context) {
 	defer close(l.done)
 	for ctx.Err() == nil {
 		l.hear(ctx)
+		l.checked.Store(false)
 		l.wake()
 		select {
 		case <-ctx.Done():
@@ -76,16 +79,22 @@ func (l *Log) listen(ctx context.Context) {
 // sends no error, so that it is asked each time that nothing was heard for a while: the
 // client's own check writes, but does not look for the answer.
 func (l *Log) hear(ctx context.Context) {
-	sub := l.client.Subscribe(ctx, l.keys.channel)
+	sub := l.client.Subscribe(ctx)
 	defer func() { _ = sub.Close() }()
 	defer context.AfterFunc(ctx, func() { _ = sub.Close() })() // it waits for no message any longer
+	if bounded(ctx, func(ctx context.Context) error { return sub.Subscribe(ctx, l.keys.channel) }) != nil {
+		return
+	}
 	for missed := 0; ; {
-		message, err := sub.ReceiveTimeout(ctx, hearTimeout)
-		if err == nil {
-			missed = 0
-			if _, isPong := message.(*redis.Pong); !isPong {
+		err := bounded(ctx, func(ctx context.Context) error {
+			message, err := sub.ReceiveTimeout(ctx, hearTimeout)
+			if _, isPong := message.(*redis.Pong); err == nil && !isPong {
 				l.wake()
 			}
+			return err
+		})
+		if err == nil {
+			missed = 0
 			continue
 		}
 		var timeout net.Error
@@ -93,8 +102,16 @@ func (l *Log) hear(ctx context.Context) {
 			return
 		}
 		missed++
-		if sub.Ping(ctx) != nil {
+		if bounded(ctx, func(ctx context.Context) error { return sub.Ping(ctx) }) != nil {
 			return
 		}
 	}
+}
+
+// bounded calls something of the subscription that may connect, each time anew: a host
+// that takes connections and is silent would hold it for as long as a call may ever take.
+func bounded(ctx context.Context, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*hearTimeout)
+	defer cancel()
+	return call(ctx)
 }

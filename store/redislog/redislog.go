@@ -17,12 +17,11 @@
 //	    -@all +eval +evalsha +script|load +time +hset +hget +hmget +hdel +hgetall +hscan +del
 //	    +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select
 //
-// In a Redis Cluster also +cluster|slots +cluster|shards +cluster|nodes +command +readonly.
+// In a Redis Cluster also +cluster|slots +cluster|shards +command +readonly.
 package redislog
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"strconv"
@@ -118,7 +117,7 @@ func (l *Log) check(ctx context.Context) error {
 	if l.checked.Load() {
 		return nil
 	}
-	info, err := l.client.Info(ctx, "server", "memory").Result()
+	info, err := l.info(ctx)
 	switch {
 	case isReply(err):
 		l.logger.Warn("it cannot be seen whether this Redis is fit for use, for INFO is not allowed: its version must be 7.0 at least, "+
@@ -145,18 +144,21 @@ func (l *Log) check(ctx context.Context) error {
 	return nil
 }
 
-// unreached begins the codes of replies that say that nothing was done.
-var unreached = []string{
-	"READONLY", "LOADING", "NOREPLICAS", "OOM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOAUTH", "NOPERM", "WRONGPASS", "MISCONF", "ERR max number of clients",
-}
-
-// isReply reports whether an error is what a Redis has answered.
-func isReply(err error) bool {
-	var reply redis.Error
-	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
-}
-
 // fail says that nothing came of a call.
 func fail(err error) error { return fmt.Errorf("%w: Redis: %w", store.ErrUnreachable, err) }
+
+// info asks the server that has the keys, which in a cluster is one of many.
+func (l *Log) info(ctx context.Context) (string, error) {
+	const server, memory = "server", "memory"
+	cluster, ok := l.client.(*redis.ClusterClient)
+	if !ok {
+		return l.client.Info(ctx, server, memory).Result()
+	}
+	node, err := cluster.MasterForKey(ctx, l.keys.head)
+	if err != nil {
+		return "", err
+	}
+	return node.Info(ctx, server, memory).Result()
+}
 
 var _ store.Sequencer = (*Log)(nil)

@@ -273,15 +273,24 @@ func TestUnfitRedis(t *testing.T) {
 	}
 }
 
+// baseRights are the commands that the package's documentation says a user needs.
+const baseRights = "+eval +evalsha +script|load +time +hset +hget +hmget +hdel +hgetall +hscan +del " +
+	"+xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select"
+
+// rightsOf returns the command that makes a user of these rights.
+func rightsOf(user, password, commands string) []any {
+	rights := []any{"ACL", "SETUSER", user, "on", ">" + password, "resetkeys", "~{scopegate}:*", "resetchannels", "&{scopegate}:wake", "-@all"}
+	for right := range strings.FieldsSeq(commands) {
+		rights = append(rights, right)
+	}
+	return rights
+}
+
 // The rights that the package's documentation names are enough.
 func TestRights(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	rights := []any{"ACL", "SETUSER", "scopegate", "on", ">secret-of-redis", "resetkeys", "~{scopegate}:*", "resetchannels", "&{scopegate}:wake", "-@all"}
-	for right := range strings.FieldsSeq("+eval +evalsha +script|load +time +hset +hget +hmget +hdel +hgetall +hscan +del " +
-		"+xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select") {
-		rights = append(rights, right)
-	}
+	rights := rightsOf("scopegate", "secret-of-redis", baseRights)
 	if err := server.Client(t).Do(context.Background(), rights...).Err(); err != nil {
 		t.Fatal(err)
 	}

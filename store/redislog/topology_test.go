@@ -2,6 +2,7 @@ package redislog
 
 import (
 	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -90,4 +91,21 @@ func TestNamespaces(t *testing.T) {
 	if p := pull(t, logs[1], store.Position{}); p.Verdict != store.PullEmpty {
 		t.Errorf("the other namespace has %+v", p)
 	}
+}
+
+// In a Redis Cluster, these rights are enough beyond those of a single server.
+func TestClusterRights(t *testing.T) {
+	t.Parallel()
+	servers, url := redistest.StartCluster(t)
+	for _, s := range servers {
+		rights := rightsOf("scopegate", "secret-of-redis", baseRights+" +cluster|slots +cluster|shards +command +readonly")
+		if err := s.Client(t).Do(context.Background(), rights...).Err(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l := openLog(t, strings.Replace(url, "://", "://scopegate:secret-of-redis@", 1))
+	awaitWakeup(t, l, "the subscription")
+	pull(t, l, store.Position{})
+	mustCommit(t, l, &store.Commit{Next: headAt("e1", 1, 'a'), NewEpoch: true})
+	awaitWakeup(t, l, "a change")
 }

@@ -9,6 +9,16 @@
 --       each, then the keys of those that are removed
 local head_key, records_key, log_key = KEYS[1], KEYS[2], KEYS[3]
 
+-- A script that fails halfway is not taken back: what it may not do is found out first.
+for _, command in ipairs({
+  { 'TIME' }, { 'HMGET', head_key, 'f' }, { 'XRANGE', log_key, '-', '+' }, { 'DEL', log_key }, { 'HSET', records_key, 'f', 'v' },
+  { 'HDEL', records_key, 'f' }, { 'XADD', log_key, '*', 'f', 'v' }, { 'PUBLISH', ARGV[14], '' },
+}) do
+  if not redis.acl_check_cmd(unpack(command)) then
+    return redis.error_reply('NOPERM this user has no right to ' .. command[1] .. ' ' .. (command[2] or ''))
+  end
+end
+
 local head = redis.call('HMGET', head_key, 'epoch', 'chain')
 if head[2] == ARGV[6] then
   return 'ok'

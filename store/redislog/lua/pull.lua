@@ -41,20 +41,25 @@ end
 
 local most = tonumber(ARGV[7])
 local seen, keys, audit = {}, {}, {}
-for _, entry in ipairs(redis.call('XRANGE', log_key, '(' .. revision .. '-0', '+')) do
-  local fields = entry[2] -- chain, keys and audit entries, each behind its name
-  for _, key in ipairs(cmsgpack.unpack(fields[4])) do
-    if not seen[key] then
-      seen[key] = true
-      keys[#keys + 1] = key
+local from = '(' .. revision .. '-0'
+repeat
+  local entries = redis.call('XRANGE', log_key, from, '+', 'COUNT', 100) -- a change can have many keys
+  for _, entry in ipairs(entries) do
+    local fields = entry[2] -- chain, keys and audit entries, each behind its name
+    for _, key in ipairs(cmsgpack.unpack(fields[4])) do
+      if not seen[key] then
+        seen[key] = true
+        keys[#keys + 1] = key
+      end
     end
+    if #keys > most then
+      return answer('trimmed')
+    end
+    audit[#audit + 1] = string.match(entry[1], '^%d+')
+    audit[#audit + 1] = fields[6]
+    from = '(' .. entry[1]
   end
-  if #keys > most then
-    return answer('trimmed')
-  end
-  audit[#audit + 1] = string.match(entry[1], '^%d+')
-  audit[#audit + 1] = fields[6]
-end
+until #entries < 100
 
 local changed = {}
 for first = 1, #keys, 1000 do -- unpack has room for some thousands

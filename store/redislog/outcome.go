@@ -1,0 +1,73 @@
+package redislog
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+
+	"github.com/redis/go-redis/v9"
+)
+
+// errNotConnected: nothing was sent, for there is no connection.
+var errNotConnected = errors.New("no connection")
+
+// outcomes is in between of the client and each server, and sees every attempt: a client
+// for a cluster sends a command again by itself, and tells only of the last time.
+type outcomes struct{}
+
+// openKey is the context's key for a *bool, which is set once a command was sent of which
+// it is not known whether the server has carried it out.
+type openKey struct{}
+
+// DialHook implements [redis.Hook].
+func (outcomes) DialHook(next redis.DialHook) redis.DialHook {
+	return func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := next(ctx, network, addr)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", errNotConnected, err)
+		}
+		return conn, nil
+	}
+}
+
+// ProcessHook implements [redis.Hook].
+func (outcomes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+	return func(ctx context.Context, cmd redis.Cmder) error {
+		err := next(ctx, cmd)
+		if open, ok := ctx.Value(openKey{}).(*bool); ok && err != nil && !isUndone(err) {
+			*open = true
+		}
+		return err
+	}
+}
+
+// ProcessPipelineHook implements [redis.Hook].
+func (outcomes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return next
+}
+
+// undone begins the replies which say that nothing was done.
+var undone = []string{
+	"READONLY", "LOADING", "NOREPLICAS", "OOM", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "BUSY", "NOAUTH", "NOPERM", "WRONGPASS",
+	"MISCONF", "NOSCRIPT", "MOVED", "ASK", "ERR max number of clients",
+}
+
+// isUndone reports whether an error says that nothing was done.
+func isUndone(err error) bool {
+	if errors.Is(err, errNotConnected) {
+		return true
+	}
+	for _, code := range undone {
+		if redis.HasErrorPrefix(err, code) {
+			return true
+		}
+	}
+	return false
+}
+
+// isReply reports whether an error is what a Redis has answered.
+func isReply(err error) bool {
+	var reply redis.Error
+	return errors.As(err, &reply) && !errors.Is(err, redis.Nil)
+}
