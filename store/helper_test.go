@@ -50,7 +50,9 @@ func newTestStore(tb testing.TB) *Store {
 func checkAndClose(tb testing.TB, s *Store) {
 	tb.Helper()
 	if s.failed() == nil {
+		<-s.writer // what other nodes have changed is in the file before it is in the index
 		checkStore(tb, s)
+		s.unlock()
 	}
 	if err := s.Close(); err != nil {
 		tb.Errorf("Close: %v", err)
