@@ -23,7 +23,7 @@ const (
 	// afterReturn is how long it takes at the most, once a Redis that has lost
 	// something is back, until each node has told what it knows: a pull, and the
 	// scheduling of a machine that runs everything.
-	afterReturn = 2 * time.Second
+	afterReturn = 4 * time.Second
 )
 
 // faultNode is a store that reaches Redis through a proxy of its own.
