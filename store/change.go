@@ -252,13 +252,15 @@ func (s *Store) commitFailed(c *change, next *Snapshot, cause error) error {
 		return nil
 	})
 	switch {
-	case !written && c.standing != nil:
-		broken := fmt.Errorf("%w: the other nodes have the last change, and this one could not write it: %w", ErrReopen, cause)
-		s.broken.Store(&broken)
-		return broken
 	case err != nil:
 		s.fail(fmt.Errorf("%w: a commit failed, and then reading it back: %w", ErrReopen, errors.Join(cause, err)))
 		return *s.failure.Load()
+	case !written && c.standing != nil:
+		s.snapshot.Store(next) // what the others decide on: the file has it once it is open again, and has pulled
+		s.announce()
+		broken := fmt.Errorf("%w: the other nodes have the last change, and this one could not write it: %w", ErrReopen, cause)
+		s.broken.Store(&broken)
+		return broken
 	case written:
 		broken := fmt.Errorf("%w: it is not certain that the last change is on the disk: %w", ErrReopen, cause)
 		s.broken.Store(&broken)
