@@ -209,15 +209,12 @@ func DocumentPaths(file Source) []string {
 	if !bytes.Contains(file.Data, []byte("openapi")) {
 		return nil
 	}
-	src, flaw := normalise(file.Data)
-	if flaw != nil {
-		return nil
-	}
-	root, flaw := parseYAML(src, 0)
-	if flaw != nil {
-		return nil
-	}
 	r := newReader([]Source{file}, Options{})
+	r.pieceBytes = pieceBytes
+	root, flaw := r.parseSource(0, file.Data)
+	if flaw != nil {
+		return nil
+	}
 	var paths []string
 	seen := make(map[string]bool)
 	apis := root.value("apis")

@@ -57,6 +57,16 @@ func Read(name string, src []byte, now time.Time) (*File, error) {
 // the files apart, and the error is as that of [Read].
 func ReadAll(sources []Source, o Options) (*File, error) {
 	r := newReader(sources, o)
+	r.pieceBytes = pieceBytes
+	f, err := r.read(sources)
+	if r.torn {
+		return newReader(sources, o).read(sources)
+	}
+	return f, err
+}
+
+// read reads the files.
+func (r *reader) read(sources []Source) (*File, error) {
 	var roots []*yamlNode
 	for i, source := range sources {
 		if root := r.parse(i, source.Data); root != nil {
@@ -91,6 +101,9 @@ type reader struct {
 	problems  []Problem
 	dropped   int // problems beyond maxProblems
 	warnings  []Problem
+
+	pieceBytes int  // of the smallest piece that a file is cut into; 0 reads it as a whole
+	torn       bool // a file cannot be read in pieces
 
 	apis     map[string]*declaredAPI
 	unsound  bool                  // some API has a problem
@@ -166,7 +179,15 @@ func (r *reader) parseSource(at int, src []byte) (root *yamlNode, flaw *Problem)
 		return nil, flaw
 	}
 	r.sources[at].src = src
-	return parseYAML(src, at)
+	file := uint16(at) //nolint:gosec // less than maxSources
+	if r.pieceBytes > 0 && len(src) > r.pieceBytes {
+		if cut, ok := cutAccounts(src, r.pieceBytes); ok {
+			if root = cut.parse(file); root != nil {
+				return root, nil
+			}
+		}
+	}
+	return parseYAML(src, origin{file: file})
 }
 
 // knownFormat tells a format that this version does not read.

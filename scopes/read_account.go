@@ -23,30 +23,22 @@ var accountTable = table[accountDraft]{"account", "an account", []field[accountD
 	{key: "max_active_tokens", read: func(r *reader, n *yamlNode, d *accountDraft) {
 		d.MaxActiveTokens, _ = r.integer(n, "max_active_tokens", 1, maxActiveBound)
 	}},
-	{key: "tokens", read: func(_ *reader, n *yamlNode, d *accountDraft) { d.tokens = append(d.tokens, n) }},
+	{key: "tokens", read: (*reader).readTokens},
 }}
 
 // accountDraft is an account while it is read.
 type accountDraft struct {
 	Account
 	stated *yamlNode   // the first of its own keys; nil for none
-	tokens []*yamlNode // the value of this key in each file
-	active int         // scoped tokens in state active
+	active []*yamlNode // the keys of the scoped tokens in state active
 }
 
-// readAccounts reads the accounts of all files. All that is the accounts' own comes
-// before any token, for it can stand in a later file.
+// readAccounts reads the accounts of all files, each once: of a large file not all
+// nodes are there at the same time.
 func (r *reader) readAccounts() {
 	r.owners = make(map[string]accountID)
 	r.digests = make(map[Digest]tokenPlace)
 	r.tokens = make(map[string]*yamlNode)
-	for _, n := range r.accounts { // names first, so that an id that is another's name is found
-		for _, p := range n.pairs {
-			if _, twice := r.owners[p.key.text]; n.kind == mapping && !twice {
-				r.owners[p.key.text] = accountID{p.key.text, p.key}
-			}
-		}
-	}
 	var drafts []*accountDraft
 	known := make(map[string]*accountDraft)
 	for _, n := range r.accounts {
@@ -56,16 +48,32 @@ func (r *reader) readAccounts() {
 				draft = &accountDraft{Account: Account{Name: p.key.text}}
 				known[p.key.text], drafts = draft, append(drafts, draft)
 				r.file.setOwner('c', draft.Name, r.ownerOf(p.key))
+				r.claimName(p.key)
 			}
 			r.readAccount(p, draft)
 		}
 	}
 	for _, draft := range drafts {
-		for _, n := range draft.tokens {
-			r.readTokens(n, draft)
+		if limit := draft.ActiveLimit(); len(draft.active) > limit {
+			r.problemf(draft.active[limit], "account %s has more than %d active scoped tokens; make some inactive, or raise max_active_tokens",
+				draft.Name, limit)
 		}
 		r.file.Accounts = append(r.file.Accounts, draft.Account)
 	}
+}
+
+// claimName makes a name an account's, also where an id above has taken it.
+func (r *reader) claimName(key *yamlNode) {
+	if before, taken := r.owners[key.text]; taken {
+		r.namesOther(before.node, accountID{key.text, key})
+	}
+	r.owners[key.text] = accountID{key.text, key}
+}
+
+// namesOther tells that an id is the name or an id of another account.
+func (r *reader) namesOther(id *yamlNode, owner accountID) {
+	r.problemf(id, "%s already names account %s (%s); the tokens of one would reach the other's data",
+		shown(id.text), owner.account, r.place(owner.node, id))
 }
 
 // readAccount reads what one file has of an account.
@@ -105,8 +113,7 @@ func (r *reader) readIDs(n *yamlNode, d *accountDraft) {
 		case taken && owner.account == d.Name:
 			r.problemf(item, "%s stands twice in ids", shown(id))
 		case taken:
-			r.problemf(item, "%s already names account %s (%s); the tokens of one would reach the other's data",
-				shown(id), owner.account, r.place(owner.node, item))
+			r.namesOther(item, owner)
 		default:
 			r.owners[id] = accountID{d.Name, item}
 			d.IDs = append(d.IDs, id)
@@ -128,6 +135,7 @@ func idFlaw(id string) string {
 	return flawOf([]byte(id))
 }
 
+// readTokens reads the tokens that one file has of an account.
 func (r *reader) readTokens(n *yamlNode, d *accountDraft) {
 	for p := range r.named(n, "a token", validName, nameRule) {
 		ref := d.Name + "/" + p.key.text
@@ -139,13 +147,8 @@ func (r *reader) readTokens(n *yamlNode, d *accountDraft) {
 		r.file.setOwner('t', ref, r.ownerOf(p.key))
 		token := r.token(p, d.Name)
 		d.Tokens = append(d.Tokens, token)
-		if token.Legacy() || token.Inactive {
-			continue
-		}
-		d.active++
-		if d.active == d.ActiveLimit()+1 {
-			r.problemf(p.key, "account %s has more than %d active scoped tokens; make some inactive, or raise max_active_tokens",
-				d.Name, d.ActiveLimit())
+		if !token.Legacy() && !token.Inactive {
+			d.active = append(d.active, p.key)
 		}
 	}
 }

@@ -69,7 +69,7 @@ func readFields[T any](r *reader, t *table[T], owner, n *yamlNode, to *T) bool {
 func (r *reader) uniquePairs(n *yamlNode) iter.Seq[yamlPair] {
 	return func(yield func(yamlPair) bool) {
 		first := make(map[string]*yamlNode, len(n.pairs))
-		for _, p := range n.pairs {
+		for p := range r.pairsOf(n) {
 			if before, twice := first[p.key.text]; twice {
 				r.problemf(p.key, "the key %s stands twice, first in line %d", shown(p.key.text), before.line)
 				continue

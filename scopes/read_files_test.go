@@ -230,7 +230,7 @@ func fileAsJSON(t *testing.T, src []byte) any {
 	if flaw != nil {
 		return nil
 	}
-	root, flaw := parseYAML(src, 0)
+	root, flaw := parseYAML(src, origin{})
 	if flaw != nil {
 		return nil
 	}

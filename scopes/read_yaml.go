@@ -27,6 +27,7 @@ type yamlNode struct {
 	quoted bool   // a scalar in quotes or a block scalar
 	items  []*yamlNode
 	pairs  []yamlPair // in the order of the file, duplicates included
+	pieces []piece    // of a mapping that is parsed as it is read: what follows the pairs
 }
 
 // yamlPair is a key of a mapping with its value.
@@ -76,9 +77,14 @@ func (n *yamlNode) describe() string {
 	return "something else"
 }
 
-// parseYAML reads the one document of src, which [normalise] has passed. file is its
-// position among those that are read together.
-func parseYAML(src []byte, file int) (root *yamlNode, flaw *Problem) {
+// origin is where a text comes from.
+type origin struct {
+	file uint16 // its position among those that are read together
+	line int    // how many lines of the file stand above the text
+}
+
+// parseYAML reads the one document of src, which [normalise] has passed.
+func parseYAML(src []byte, from origin) (root *yamlNode, flaw *Problem) {
 	defer func() { // the parser's own bugs must not bring a gateway down
 		if p := recover(); p != nil {
 			flaw = &Problem{Line: 1, Column: 1, Text: fmt.Sprintf("the YAML parser failed on this file: %v", p)}
@@ -95,7 +101,7 @@ func parseYAML(src []byte, file int) (root *yamlNode, flaw *Problem) {
 	} else if err != nil {
 		return nil, syntaxProblem(err, src)
 	}
-	if root, flaw = convertNode(&document, uint16(file)); flaw != nil { //nolint:gosec // less than maxSources
+	if root, flaw = convertNode(&document, from); flaw != nil {
 		return nil, flaw
 	}
 	if err := loader.Load(&second); err == nil {
@@ -108,14 +114,14 @@ func parseYAML(src []byte, file int) (root *yamlNode, flaw *Problem) {
 
 // convertNode turns a parsed node into ours, or says what it has that a scope
 // file may not have. The parser has bounded the depth.
-func convertNode(n *yaml.Node, file uint16) (*yamlNode, *Problem) {
+func convertNode(n *yaml.Node, from origin) (*yamlNode, *Problem) {
 	if text := refusedFeature(n); text != "" {
-		return nil, &Problem{Line: n.Line, Column: n.Column, Text: text}
+		return nil, &Problem{Line: from.line + n.Line, Column: n.Column, Text: text}
 	}
-	node := &yamlNode{file: file, line: n.Line, column: n.Column}
+	node := &yamlNode{file: from.file, line: from.line + n.Line, column: n.Column}
 	switch n.Kind {
 	case yaml.DocumentNode:
-		return convertNode(n.Content[0], file)
+		return convertNode(n.Content[0], from)
 	case yaml.ScalarNode:
 		const quotes = yaml.SingleQuotedStyle | yaml.DoubleQuotedStyle | yaml.LiteralStyle | yaml.FoldedStyle
 		node.text, node.quoted = n.Value, n.Style&quotes != 0
@@ -126,36 +132,36 @@ func convertNode(n *yaml.Node, file uint16) (*yamlNode, *Problem) {
 		return node, nil
 	case yaml.SequenceNode:
 		node.kind = list
-		return node, convertItems(n, node)
+		return node, convertItems(n, node, from)
 	default:
 		node.kind = mapping
-		return node, convertPairs(n, node)
+		return node, convertPairs(n, node, from)
 	}
 }
 
-func convertItems(from *yaml.Node, to *yamlNode) *Problem {
-	to.items = make([]*yamlNode, len(from.Content))
-	for i, child := range from.Content {
-		item, flaw := convertNode(child, to.file)
+func convertItems(n *yaml.Node, to *yamlNode, from origin) *Problem {
+	to.items = make([]*yamlNode, len(n.Content))
+	for i, child := range n.Content {
+		item, flaw := convertNode(child, from)
 		if flaw != nil {
 			return flaw
 		}
-		to.items[i], from.Content[i] = item, nil // of a large file, both trees are too much
+		to.items[i], n.Content[i] = item, nil // of a large file, both trees are too much
 	}
 	return nil
 }
 
-func convertPairs(from *yaml.Node, to *yamlNode) *Problem {
-	to.pairs = make([]yamlPair, 0, len(from.Content)/2)
-	for i := 0; i+1 < len(from.Content); i += 2 {
-		key, flaw := convertNode(from.Content[i], to.file)
+func convertPairs(n *yaml.Node, to *yamlNode, from origin) *Problem {
+	to.pairs = make([]yamlPair, 0, len(n.Content)/2)
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		key, flaw := convertNode(n.Content[i], from)
 		if flaw != nil {
 			return flaw
 		}
 		if key.kind == list || key.kind == mapping {
 			return &Problem{Line: key.line, Column: key.column, Text: "a key is a name, not " + key.describe()}
 		}
-		value, flaw := convertNode(from.Content[i+1], to.file)
+		value, flaw := convertNode(n.Content[i+1], from)
 		if flaw != nil {
 			return flaw
 		}
@@ -163,7 +169,7 @@ func convertPairs(from *yaml.Node, to *yamlNode) *Problem {
 			value.line, value.column = key.line, key.column
 		}
 		to.pairs = append(to.pairs, yamlPair{key, value})
-		from.Content[i], from.Content[i+1] = nil, nil
+		n.Content[i], n.Content[i+1] = nil, nil
 	}
 	return nil
 }
