@@ -192,7 +192,7 @@ func fillDisk(path string) error {
 	if err != nil {
 		return err
 	}
-	const limit = 512 << 10
+	const limit = 2*growBytes + growBytes/2
 	if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: limit, Max: limit}); err != nil {
 		return err
 	}

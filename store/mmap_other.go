@@ -2,5 +2,7 @@
 
 package store
 
-// mapFlags: only Linux can read a file while it is mapped.
-const mapFlags = 0
+const (
+	mapFlags = 0 // only Linux can read a file while it is mapped
+	mapBytes = 0 // on Windows the file itself would get that large
+)

@@ -77,10 +77,37 @@ func (s *Store) openFound() error {
 // openFile checks the file, and has bbolt lock and map it. It reports whether both
 // of its metas are whole.
 func (s *Store) openFile() (whole bool, err error) {
+	whole, err = s.mapFile(mapBytes)
+	if errors.Is(err, syscall.ENOMEM) { // the process may not have so much address space
+		whole, err = s.mapFile(0)
+	}
+	switch {
+	case err == nil:
+		s.db.MmapFlags = 0 // it is read once; growing later needs no second time
+		s.db.AllocSize = growBytes
+		return whole, nil
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return false, fmt.Errorf("%w: stop that one first, or talk to the server that has it through its admin endpoint", ErrLocked)
+	case cannotWrite(err) && !s.readOnly:
+		s.log.Warn("the store cannot be written, and is opened for reading only", "error", err)
+		s.readOnly = true
+		return s.openFile()
+	}
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+	return false, err
+}
+
+// growBytes is how much a file grows at least.
+const growBytes = 1 << 20
+
+// mapFile opens the file with so many bytes of address space at least.
+func (s *Store) mapFile(size int) (whole bool, err error) {
 	err = s.guard(func() error {
 		db, err := bolt.Open(s.path, fileMode, &bolt.Options{
 			Timeout: lockTimeout, FreelistType: bolt.FreelistMapType, ReadOnly: s.readOnly,
-			MmapFlags: mapFlags, NoStatistics: true,
+			MmapFlags: mapFlags, InitialMmapSize: size, NoStatistics: true,
 			OpenFile: func(path string, flag int, _ fs.FileMode) (*os.File, error) {
 				file, err := os.OpenFile(path, flag&^os.O_CREATE, 0)
 				if err != nil {
@@ -94,21 +121,7 @@ func (s *Store) openFile() (whole bool, err error) {
 		s.db = db
 		return err
 	})
-	switch {
-	case err == nil:
-		s.db.MmapFlags = 0 // it is read once; growing later needs no second time
-		return whole, nil
-	case errors.Is(err, bolterrors.ErrTimeout):
-		return false, fmt.Errorf("%w: stop that one first, or talk to the server that has it through its admin endpoint", ErrLocked)
-	case cannotWrite(err) && !s.readOnly:
-		s.log.Warn("the store cannot be written, and is opened for reading only", "error", err)
-		s.readOnly = true
-		return s.openFile()
-	}
-	if s.file != nil {
-		_ = s.file.Close()
-	}
-	return false, err
+	return whole, err
 }
 
 // cannotWrite reports whether a file may perhaps be read, though not written.
