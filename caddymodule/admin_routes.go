@@ -8,6 +8,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -162,9 +163,41 @@ func switched(values url.Values, name string) (bool, error) {
 	return on, nil
 }
 
+// partBytes is how much of a body is read at once.
+const partBytes = 256 << 10
+
+// readInParts reads all there is. [io.ReadAll] copies it in one go, which in a large
+// body holds up all goroutines if the garbage collector has to wait for it: it cannot
+// interrupt a copy.
+func readInParts(from io.Reader) ([]byte, error) {
+	var parts [][]byte
+	for {
+		part := make([]byte, partBytes)
+		n, err := io.ReadFull(from, part)
+		parts = append(parts, part[:n])
+		switch {
+		case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+			return joinParts(parts), nil
+		case err != nil:
+			return nil, err
+		}
+	}
+}
+
+// joinParts returns what parts have, whose last one alone may be short.
+func joinParts(parts [][]byte) []byte {
+	whole := make([]byte, 0, len(parts)*partBytes)
+	for i, part := range parts {
+		whole = append(whole, part...)
+		parts[i] = nil
+		runtime.Gosched() // or the loop is hardly ever anywhere else than in a copy
+	}
+	return whole
+}
+
 // readBody reads a body of at most limit bytes.
 func readBody(r *http.Request, limit int64) ([]byte, error) {
-	body, err := io.ReadAll(http.MaxBytesReader(nil, r.Body, limit))
+	body, err := readInParts(http.MaxBytesReader(nil, r.Body, limit))
 	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
 		return nil, failf(http.StatusRequestEntityTooLarge, "the body is larger than %d bytes", limit)
 	}

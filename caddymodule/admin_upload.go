@@ -192,7 +192,7 @@ func (sent *received) read(part *multipart.Part) error {
 		if name == "" {
 			return failf(http.StatusBadRequest, "a part called file has no filename")
 		}
-		src, err := io.ReadAll(part)
+		src, err := readInParts(part)
 		sent.files = append(sent.files, scopes.Source{Name: name, Data: src})
 		return err
 	case "document":
@@ -216,7 +216,7 @@ func (sent *received) readDocument(part *multipart.Part) error {
 	if _, twice := sent.documents[name]; twice || name == "" {
 		return failf(http.StatusBadRequest, "each part called document has a filename of its own, the path of an OpenAPI document")
 	}
-	src, err := io.ReadAll(part)
+	src, err := readInParts(part)
 	sent.documents[name] = documentBytes{src: src}
 	return err
 }

@@ -88,7 +88,8 @@ func (r *reader) read(sources []Source) (*File, error) {
 	if len(r.problems) > 0 {
 		return nil, r.allProblems()
 	}
-	return &r.file, nil
+	file := r.file // not a part of the reader, whose nodes are done with
+	return &file, nil
 }
 
 // reader is one run of [ReadAll]. It goes through the mappings of the files by

@@ -19,7 +19,7 @@ import (
 // otherwise, or that has a problem with its syntax, is read as a whole.
 
 // pieceBytes is the size that a piece has at least, but for the last one.
-const pieceBytes = 64 << 10
+const pieceBytes = 8 << 10
 
 // piece is a run of whole lines of a file.
 type piece struct {

@@ -53,7 +53,7 @@ func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, err
 		if len(p.steps) < manySteps {
 			err = take()
 		} else {
-			err = c.inBulk(take)
+			err = c.inBulk(len(p.steps), take)
 		}
 		if err != nil {
 			return err

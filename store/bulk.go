@@ -31,9 +31,12 @@ func (c *change) put(bucket, key, value []byte) error {
 	return nil
 }
 
-// inBulk runs fn, whose records are put together.
-func (c *change) inBulk(fn func() error) error {
-	c.bulk = new(bulk)
+// inBulk runs fn, which puts about so many records of each kind: they are put
+// together. There is room for them from the start, since copying a large list holds
+// up all goroutines when the garbage collector has to wait for it.
+func (c *change) inBulk(records int, fn func() error) error {
+	c.bulk = &bulk{tokens: make([]keyed, 0, records), names: make([]keyed, 0, records)}
+	c.entries = slices.Grow(c.entries, records+1)
 	err := fn()
 	written := c.bulk
 	if c.bulk = nil; err != nil {

@@ -344,11 +344,20 @@ func (c *change) createAccount(name string) *account {
 	return a
 }
 
-// putToken writes a token, with all that its step from old to now means for its
-// name, its digests and its account. old is nil for a new token. It is the one way
-// to do so: what the actor may not give is refused here. The notes are for the audit
-// log, beside what differs.
+// putToken writes a token, and what differs into the audit log. old is nil for a new
+// token. The notes are for the log too.
 func (c *change) putToken(old, now *record, action string, notes ...string) error {
+	if err := c.stepToken(old, now); err != nil {
+		return err
+	}
+	c.record(action, "token", now.ref(), tokenDetails(old, now, notes))
+	return nil
+}
+
+// stepToken writes a token, with all that its step from old to now means for its
+// name, its digests and its account. It is the one way to do so: what the actor may
+// not give is refused here.
+func (c *change) stepToken(old, now *record) error {
 	now.killEnded(c.now)
 	now.version++
 	now.revision, now.updated = c.revision, c.now
@@ -381,7 +390,6 @@ func (c *change) putToken(old, now *record, action string, notes ...string) erro
 	} else {
 		c.tokens[now.id] = &tokenChange{old: old, now: now}
 	}
-	c.record(action, "token", now.ref(), tokenDetails(old, now, notes))
 	return nil
 }
 

@@ -110,12 +110,16 @@ func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan,
 	if snapshot == nil {
 		return nil, s.failed()
 	}
-	running := s.work.begin("plan", tokensOf(f))
+	tokens := tokensOf(f)
+	running := s.work.begin("plan", tokens)
 	defer s.work.end(running)
 	var plan *Plan
 	err := s.view(func(r reader) error {
 		p := &planner{
-			reader: r, running: running, cancelled: ctx.Err, file: f, snapshot: snapshot, made: maps.Clone(o.Credentials), plan: &Plan{Revision: r.state.revision},
+			reader: r, running: running, cancelled: ctx.Err, file: f, snapshot: snapshot, made: maps.Clone(o.Credentials),
+			plan: &Plan{
+				Revision: r.state.revision, Changes: make([]Change, 0, tokens), steps: make([]func(*change) error, 0, tokens),
+			},
 			accounts: make(map[string]*account), before: make(map[string]account),
 			claimed: make(map[scopes.Digest]string), taken: make(map[[2]string][]string),
 		}

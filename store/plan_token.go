@@ -204,5 +204,9 @@ func (c *change) putPlanned(planned Change, old, now *record) error {
 			now.credentials[i].created = c.now
 		}
 	}
-	return c.putToken(old, now, string(planned.Action), planned.Details...)
+	if err := c.stepToken(old, now); err != nil {
+		return err
+	}
+	c.audit(planned)
+	return nil
 }

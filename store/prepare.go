@@ -158,7 +158,7 @@ func (c *change) indexAccounts(names accountNames) accountNames {
 
 // indexTokens returns what the change takes out of the index, and what it adds.
 func (c *change) indexTokens(current *Snapshot, names *accountNames) (without map[scopes.Digest]bool, more []indexed, err error) {
-	without = make(map[scopes.Digest]bool)
+	without, more = make(map[scopes.Digest]bool), make([]indexed, 0, len(c.tokens))
 	for id, t := range c.tokens {
 		for _, d := range t.old.digests() {
 			without[d] = true
