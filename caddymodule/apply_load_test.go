@@ -57,8 +57,8 @@ func estateFile(n int) string {
 // A large apply is fast, needs bounded memory, and hardly touches the requests that
 // are served meanwhile: all are answered, and their delay is reported beside that of
 // an idle gateway. SCOPEGATE_SOAK=1 applies 100,000 tokens, with less than 20 s of
-// processor time: the time by the clock depends on what else the machine does, and is
-// reported.
+// processor time and a GiB of memory: the time by the clock depends on what else the
+// machine does, and is reported.
 func TestApplyOfManyTokensUnderLoad(t *testing.T) {
 	tokens := often(2_000, 100_000)
 	g := startGateway(t, judgeCaddyfile, fmt.Sprintf(`format: 1
@@ -92,6 +92,9 @@ accounts:
 	}
 	if limit := 20 * time.Second; used > limit && !raceDetector {
 		t.Errorf("applying took %v of the processor, want at most %v", used, limit)
+	}
+	if limit := 1 << 30; peakBytes(t, g) > limit && !raceDetector {
+		t.Errorf("applying took the gateway to %d MiB of memory, want at most %d", peakBytes(t, g)>>20, limit>>20)
 	}
 }
 
