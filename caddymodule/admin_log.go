@@ -51,6 +51,11 @@ func (m *management) log(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	if recheck := m.actor(r).Recheck; recheck != nil && wait > 0 { // its token may have been revoked meanwhile
+		if err := recheck(); err != nil {
+			return nil, failf(http.StatusForbidden, "%w", err)
+		}
+	}
 	shown := make([]shownEntry, len(entries))
 	for i, e := range entries {
 		shown[i] = shownEntry(e)

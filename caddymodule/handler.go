@@ -106,6 +106,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		Shadow:           h.Shadow,
 		ClientAddr:       clientAddr,
 		Now:              steadyNow,
+		Requests:         openRequests,
 	}
 	return nil
 }
@@ -147,7 +148,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 
 func (h *Handler) forward(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, v *proxy.Verdict) error {
 	forwarded := h.gateway.Forward(w, r, v)
-	err := next.ServeHTTP(forwarded, r)
+	writer, r := h.gateway.Enter(forwarded, r, v)
+	defer h.gateway.Leave(v)
+	err := next.ServeHTTP(writer, r)
 	proxy.Returned(w, forwarded)
 	return err
 }

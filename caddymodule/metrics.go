@@ -24,6 +24,7 @@ type metrics struct {
 	decisions decisionCounters
 	duration  prometheus.Histogram
 	applies   *prometheus.CounterVec
+	ended     *prometheus.CounterVec
 	state     *storeCollector
 }
 
@@ -43,6 +44,10 @@ func newMetrics() *metrics {
 			Namespace: namespace, Subsystem: subsystem, Name: "scopes_apply_total",
 			Help: "Attempts to apply the scope file, by result (applied, unchanged, failed).",
 		}, []string{"result"}),
+		ended: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "requests_ended_total",
+			Help: "Open requests that were ended because they were no longer allowed, by reason of the denial.",
+		}, []string{"reason"}),
 		state: &storeCollector{
 			tokens: prometheus.NewDesc("caddy_scopegate_tokens",
 				"Tokens by state (active, inactive).", []string{"state"}, nil),
@@ -62,7 +67,7 @@ func newMetrics() *metrics {
 
 // register puts the collectors into a configuration's registry.
 func (m *metrics) register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.decisions.vec, m.duration, m.applies, m.state} {
+	for _, c := range []prometheus.Collector{m.decisions.vec, m.duration, m.applies, m.ended, m.state} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err

@@ -36,12 +36,12 @@ type pooled struct {
 	logger  *slog.Logger
 	cluster cluster
 	cancel  context.CancelFunc
-	done    chan struct{}
+	running sync.WaitGroup
 }
 
 // openPooled opens a store and sees to it until Destruct.
 func openPooled(path string, logger *slog.Logger, wanted *peers) (*pooled, error) {
-	p := &pooled{path: path, logger: logger, done: make(chan struct{})}
+	p := &pooled{path: path, logger: logger}
 	if err := p.cluster.connect(wanted, logger); err != nil {
 		return nil, err
 	}
@@ -52,18 +52,22 @@ func openPooled(path string, logger *slog.Logger, wanted *peers) (*pooled, error
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	p.current.Store(s)
-	go p.attend(ctx)
+	p.running.Go(func() { p.attend(ctx) })
+	p.running.Go(func() { p.review(ctx) })
 	return p, nil
 }
 
 // Store returns the store as it was last opened.
 func (p *pooled) Store() *store.Store { return p.current.Load() }
 
-// Destruct implements caddy.Destructor.
+// Destruct implements caddy.Destructor. Requests that are still open are ended: nobody
+// knows any more whether they are allowed.
 func (p *pooled) Destruct() error {
 	p.cancel()
-	<-p.done
-	return errors.Join(p.Store().Close(), p.cluster.close())
+	p.running.Wait()
+	err := errors.Join(p.Store().Close(), p.cluster.close())
+	endRequests(p.logger)
+	return err
 }
 
 func (p *pooled) options() store.Options {
@@ -72,7 +76,6 @@ func (p *pooled) options() store.Options {
 
 // attend looks after the store until ctx ends.
 func (p *pooled) attend(ctx context.Context) {
-	defer close(p.done)
 	ticker := time.NewTicker(mendInterval)
 	defer ticker.Stop()
 	told := ""

@@ -57,6 +57,9 @@ type Gateway struct {
 	ClientAddr func(*http.Request) netip.Addr
 	// Now is the clock for expiry. Nil means time.Now.
 	Now func() time.Time
+	// Requests has those that the gateway has let through, from Enter to Leave. Nil
+	// keeps none: then they go on to their end, whatever happens meanwhile.
+	Requests *OpenRequests
 
 	view atomic.Pointer[scopes.View] // the view of the latest catalog seen
 }
@@ -84,6 +87,7 @@ type Verdict struct {
 	preflight scopes.Methods
 	// unverified is set where the client's address counts, and is not verified yet.
 	unverified bool
+	open       openRequest
 }
 
 // Format writes a fixed text: a verdict has the request's header, and with it a
