@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -70,18 +71,21 @@ func (s *Store) change(ctx context.Context, actor Actor, fn func(*change) error)
 const commitTries = 50
 
 // commitInOrder makes a change after all those of other nodes. fn is called again where
-// one of these comes in between.
+// one of these comes in between. Where the node cannot get there, what only takes away is
+// made all the same.
 func (s *Store) commitInOrder(ctx context.Context, actor Actor, fn func(*change) error) error {
-	err := s.commit(ctx, actor, fn)
+	err := s.commit(ctx, actor, nil, fn)
 	for range commitTries {
 		if !errors.Is(err, ErrHeadMoved) {
-			break
+			return err
 		}
 		if pulled := s.replica.Load().catchUp(ctx); pulled != nil {
-			err = errors.Join(ErrUnreachable, pulled)
-			break
+			return s.commit(ctx, actor, fmt.Errorf("%w: %w", ErrUnreachable, pulled), fn)
 		}
-		err = s.commit(ctx, actor, fn)
+		err = s.commit(ctx, actor, nil, fn)
+	}
+	if errors.Is(err, ErrHeadMoved) {
+		return s.commit(ctx, actor, fmt.Errorf("%w: other nodes were faster each time", ErrUnreachable), fn)
 	}
 	return err
 }
@@ -97,8 +101,9 @@ func (s *Store) writable() error {
 // commit makes a change, in this order: the transaction is filled, the next
 // snapshot is built from it, the transaction is committed, the log is written, the
 // snapshot is published. The log follows the commit, so that a process that dies
-// in between leaves the change as a whole, or nothing of it.
-func (s *Store) commit(ctx context.Context, actor Actor, fn func(*change) error) error {
+// in between leaves the change as a whole, or nothing of it. If alone is not nil, that
+// is why the other nodes are not asked.
+func (s *Store) commit(ctx context.Context, actor Actor, alone error, fn func(*change) error) error {
 	var c *change
 	var next *Snapshot
 	err := s.guard(func() error {
@@ -120,6 +125,9 @@ func (s *Store) commit(ctx context.Context, actor Actor, fn func(*change) error)
 			}
 			if next, err = c.prepare(); err != nil || s.replica.Load() == nil || len(c.touched) == 0 {
 				return err
+			}
+			if alone != nil {
+				return alone
 			}
 			return s.replica.Load().propose(ctx, c)
 		})
@@ -362,7 +370,11 @@ func (c *change) stepToken(old, now *record) error {
 	now.version++
 	now.revision, now.updated = c.revision, c.now
 	if now.token.Inactive && (old == nil || !old.token.Inactive) {
-		now.deactivations++
+		var id deactivationID
+		if _, err := io.ReadFull(c.store.random, id[:]); err != nil {
+			return err
+		}
+		now.noteDeactivations(id)
 	}
 	if old != nil {
 		for _, d := range old.digests() {

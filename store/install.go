@@ -11,6 +11,7 @@ type installation struct {
 	audit    []Audited
 	note     string // for the audit log of this node; "" for none
 	reload   bool   // so much differs that the index is built anew
+	forget   bool   // what is pending was dropped on purpose, with all that it was about
 }
 
 // install takes over what other nodes have changed: in one transaction, as a change of
@@ -26,7 +27,7 @@ func (r *replica) install(i *installation) error {
 				return err
 			}
 			c.revision, c.recompile = i.standing.Revision, i.reload
-			if pending := s.pending.Load(); pending != nil {
+			if pending := s.pending.Load(); pending != nil && !i.forget {
 				still = *pending
 			}
 			if err := r.write(c, i); err != nil {

@@ -3,6 +3,7 @@ package store
 import (
 	"bytes"
 	"cmp"
+	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -111,6 +112,10 @@ func joinTokens(a, b *record) *record {
 			joined.endAt(c.digest, c.ends)
 		}
 	}
+	if b.token.Inactive && !b.terminal && !joined.terminal && !a.hasSeen(b) {
+		joined.token.Inactive, joined.held = true, joined.held || b.held
+	}
+	joined.noteDeactivations(b.seen...)
 	if !bytes.Equal(joined.encode(), a.encode()) { // it is neither of them, and comes after both
 		joined.version = max(a.version, b.version) + 1
 	}
@@ -228,7 +233,8 @@ func (s *settling) mend(rec *record) {
 	}
 	if !rec.terminal && s.names[rec.ref()].id != rec.id && !rec.held {
 		now.token.Inactive, now.held = true, true
-		now.deactivations++
+		sum := sha256.Sum256(rec.encode()) // the same on every node that finds it out
+		now.noteDeactivations(deactivationID(sum[:8]))
 	}
 	if !bytes.Equal(now.encode(), rec.encode()) {
 		now.version++

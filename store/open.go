@@ -240,7 +240,7 @@ func (s *Store) loadIndex() error {
 // recover writes what is pending into the file, and says so in the audit log. The
 // store is of use without that too, so that a full disk does not keep it closed.
 func (s *Store) recover(lost string) error {
-	err := s.commit(context.Background(), Actor{Name: "scopegate"}, func(c *change) error {
+	err := s.commit(context.Background(), Actor{Name: "scopegate"}, nil, func(c *change) error {
 		c.record("recover", "store", "", []string{lost})
 		return nil
 	})

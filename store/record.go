@@ -10,8 +10,8 @@ import (
 )
 
 // tokenVersion is the newest version of a token's record that this code reads,
-// and the one that it writes.
-const tokenVersion = 1
+// and the one that it writes. The second has the latest deactivations.
+const tokenVersion = 2
 
 const (
 	maxCredentials = 2   // of a token: the second while one is being rotated
@@ -45,9 +45,35 @@ type record struct {
 	// deactivations wins, then the one with the higher version.
 	version       uint64
 	deactivations uint64
+	seen          []deactivationID // the latest of them, the last one last; at most maxSeen
 	revision      uint64 // of the last change
 	created       time.Time
 	updated       time.Time
+}
+
+// deactivationID tells a deactivation from all others, those in histories that went
+// another way included.
+type deactivationID [8]byte
+
+// maxSeen bounds how many deactivations a record remembers. An activation counts as not
+// having seen those that were forgotten.
+const maxSeen = 16
+
+// noteDeactivations takes note that the record has seen deactivations.
+func (r *record) noteDeactivations(ids ...deactivationID) {
+	for _, id := range ids {
+		if !slices.Contains(r.seen, id) {
+			r.seen = append(slices.Clone(r.seen), id)
+			r.deactivations++
+		}
+	}
+	r.seen = r.seen[max(0, len(r.seen)-maxSeen):]
+}
+
+// hasSeen reports whether the record has seen the deactivation that another state of the
+// same token is inactive by.
+func (r *record) hasSeen(inactive *record) bool {
+	return len(inactive.seen) > 0 && slices.Contains(r.seen, inactive.seen[len(inactive.seen)-1])
 }
 
 type credential struct {
@@ -104,7 +130,12 @@ func (r *record) encode() []byte {
 	for i := range r.dead {
 		b = append(b, r.dead[i][:]...)
 	}
-	return seal(r.id, r.appendDeclared(b))
+	b = r.appendDeclared(b)
+	b = binary.AppendUvarint(b, uint64(len(r.seen)))
+	for i := range r.seen {
+		b = append(b, r.seen[i][:]...)
+	}
+	return seal(r.id, b)
 }
 
 func (r *record) flags() byte {
@@ -181,6 +212,18 @@ func (r *record) decodeRest(d *decoder, h *head) {
 	for n := d.count(); n > 0 && !d.bad; n-- {
 		r.dead = append(r.dead, d.digest())
 	}
+	r.decodeDeclared(d)
+	if h.format < 2 {
+		return
+	}
+	for n := d.count(); n > 0 && !d.bad; n-- {
+		var id deactivationID
+		copy(id[:], d.fixed(len(id)))
+		r.seen = append(r.seen, id)
+	}
+}
+
+func (r *record) decodeDeclared(d *decoder) {
 	switch d.byte() {
 	case declaredNever:
 		return
@@ -204,6 +247,7 @@ func (r *record) decodeRest(d *decoder, h *head) {
 // head is the first part of a record: what the index needs. Its slices alias the
 // value, so it must not outlive the transaction.
 type head struct {
+	format  byte // the record's version
 	flags       byte
 	access      scopes.Access
 	expires     int64 // Unix seconds; 0 for never
@@ -226,6 +270,7 @@ func decodeHead(id, value []byte) (h head, rest decoder, err error) {
 	if err != nil {
 		return head{}, decoder{}, err
 	}
+	h.format = value[0]
 	h.flags, h.access = d.byte(), scopes.Access(d.byte())
 	h.expires = d.varint()
 	h.account, h.name, h.version = d.block(), d.block(), d.block()

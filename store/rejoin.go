@@ -36,7 +36,10 @@ func (r *replica) rejoin(ctx context.Context, pulled *Pulled, reason string) err
 		return err
 	}
 	var puts records
-	dropped := r.standing.Format != 0 && got.head.Resets > r.standing.Resets
+	dropped := r.standing.Format != 0 && got.whole && got.head.Resets > r.standing.Resets
+	if got.whole && got.head.Resets < r.standing.Resets { // it is from before what was dropped on purpose
+		got = &download{head: got.head, records: make(records)}
+	}
 	err = r.store.view(func(read reader) error {
 		local, err := read.allShared()
 		if err != nil || dropped {
@@ -53,11 +56,8 @@ func (r *replica) rejoin(ctx context.Context, pulled *Pulled, reason string) err
 	}
 	r.store.log.Info("joining what the other nodes have with what this one has", "reason", reason,
 		"records there", len(got.records), "records they lack", len(puts))
-	if dropped {
-		r.store.pending.Store(nil)
-	}
 	if len(puts) == 0 && got.whole && !beginsEpoch[reason] {
-		return r.adopt(got.records, standing{Head: got.head, sum: got.sum}, "")
+		return r.adopt(got.records, &installation{standing: standing{Head: got.head, sum: got.sum}, forget: dropped})
 	}
 	return r.contribute(ctx, got, puts, reason)
 }
@@ -131,8 +131,8 @@ func (r *replica) salvage(got *download) (*download, error) {
 	return got, nil
 }
 
-// adopt makes all of a state the node's own.
-func (r *replica) adopt(all records, next standing, note string) error {
+// adopt makes all of a state the node's own, with whatever else the installation has.
+func (r *replica) adopt(all records, i *installation) error {
 	puts := make(records)
 	err := r.store.view(func(read reader) error {
 		local, err := read.allShared()
@@ -152,7 +152,8 @@ func (r *replica) adopt(all records, next standing, note string) error {
 		return err
 	}
 	const many = 10_000
-	return r.install(&installation{puts: puts, standing: next, note: note, reload: len(puts) > many})
+	i.puts, i.reload = puts, len(puts) > many
+	return r.install(i)
 }
 
 // contribute gives the sequencer what it lacks, and adopts the result.
@@ -164,9 +165,12 @@ func (r *replica) contribute(ctx context.Context, got *download, puts records, r
 		}
 	}
 	next := standing{Head: Head{
-		Format: format, Count: uint64(len(all)), Resets: max(got.head.Resets, r.standing.Resets),
-		Position: Position{Epoch: got.head.Epoch, Revision: max(got.head.Revision, r.store.revision) + 1},
+		Format: format, Count: uint64(len(all)), Resets: r.standing.Resets,
+		Position: Position{Epoch: got.head.Epoch, Revision: r.store.revision + 1},
 	}}
+	if got.whole { // else anybody may have written the head
+		next.Resets, next.Revision = max(got.head.Resets, next.Resets), max(got.head.Revision+1, next.Revision)
+	}
 	commit := &Commit{Base: got.head, Replace: !got.whole}
 	if commit.NewEpoch = !got.whole || beginsEpoch[reason]; commit.NewEpoch {
 		epoch, err := newID(r.store.random)
@@ -201,7 +205,7 @@ func (r *replica) contribute(ctx context.Context, got *download, puts records, r
 	case err != nil:
 		return err
 	}
-	return r.adopt(all, next, note)
+	return r.adopt(all, &installation{standing: next, note: note})
 }
 
 // beginsEpoch has the reasons for which the history before is of no use to anybody.
@@ -232,7 +236,10 @@ func (s *Store) Reset(ctx context.Context) error {
 }
 
 func (r *replica) reset(ctx context.Context) error {
-	pulled, err := r.pull(ctx, r.standing.Position)
+	if err := r.catchUp(ctx); err != nil && !errors.Is(err, ErrIntegrity) {
+		return fmt.Errorf("store: resetting the cluster: %w", err)
+	}
+	pulled, err := r.pull(ctx, r.standing.Position) // whatever the head is, it is replaced
 	if err != nil {
 		return fmt.Errorf("store: resetting the cluster: %w", err)
 	}
@@ -240,8 +247,8 @@ func (r *replica) reset(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	head := Head{Format: format, Resets: max(pulled.Head.Resets, r.standing.Resets) + 1, Position: Position{
-		Epoch: epoch[len(idPrefix):], Revision: max(pulled.Head.Revision, r.store.revision) + 1,
+	head := Head{Format: format, Resets: r.standing.Resets + 1, Position: Position{
+		Epoch: epoch[len(idPrefix):], Revision: r.store.revision + 1,
 	}}
 	commit := &Commit{Base: pulled.Head, NewEpoch: true, Replace: true}
 	commit.Audit, _ = r.integrity.seal(auditKey(head.Epoch, head.Revision), noteEntries(r.store, head.Revision, "the cluster was reset"))
@@ -250,6 +257,5 @@ func (r *replica) reset(ctx context.Context) error {
 	if err := r.sequencer.Commit(ctx, commit); err != nil {
 		return fmt.Errorf("store: resetting the cluster: %w", err)
 	}
-	r.store.pending.Store(nil)
-	return r.adopt(make(records), standing{Head: head}, "the cluster was reset")
+	return r.adopt(make(records), &installation{standing: standing{Head: head}, note: "the cluster was reset", forget: true})
 }

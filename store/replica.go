@@ -29,6 +29,8 @@ type replica struct {
 	version   string
 	id        string
 	standing  standing
+	epoch     string    // that the sequencer last had
+	epochSeen time.Time // since when it has been the one
 
 	status  sync.Mutex // guards what follows
 	err     error
@@ -49,6 +51,13 @@ const (
 	pullTimeout   = 5 * time.Second
 	rejoinTimeout = 5 * time.Minute
 )
+
+// maxPulls bounds how often a node pulls without a pause: meanwhile nothing else can be
+// changed here.
+const maxPulls = 10
+
+// errRestless: each pull brought something.
+var errRestless = errors.New("the history changed each time it was asked for; it is tried again")
 
 func newReplica(s *Store, o *ClusterOptions) (*replica, error) {
 	if err := o.check(); err != nil {
@@ -173,17 +182,18 @@ func (r *replica) round(ctx context.Context) {
 // catchUp pulls until nothing was new. The pull after the last change tells the others
 // that the node has it.
 func (r *replica) catchUp(ctx context.Context) error {
-	for {
+	for range maxPulls {
 		moved, err := r.sync(ctx)
 		if err != nil || !moved {
 			return err
 		}
 	}
+	return errRestless
 }
 
 // flush makes a change that has what is pending, and nothing else.
 func (r *replica) flush(ctx context.Context) error {
-	return r.store.commit(ctx, Actor{Name: "scopegate"}, func(*change) error { return nil })
+	return r.store.commit(ctx, Actor{Name: "scopegate"}, nil, func(*change) error { return nil })
 }
 
 // sync pulls once, and reports whether that brought something.
@@ -211,10 +221,19 @@ func (r *replica) sync(ctx context.Context) (moved bool, err error) {
 			"and whether all nodes have the same secret", "error", err)
 		return true, r.rejoin(ctx, pulled, "integrity")
 	}
-	if err == nil && pulled.EpochAge >= r.lease.grace() {
+	if err == nil && r.epochAge(pulled, asked) >= r.lease.grace() {
 		r.lease.renew(asked)
 	}
 	return moved, err
+}
+
+// epochAge returns for how long the epoch has been at least. The sequencer's clock may
+// have been set back since; this node's never is.
+func (r *replica) epochAge(pulled *Pulled, now time.Time) time.Duration {
+	if r.epoch != pulled.Head.Epoch {
+		r.epoch, r.epochSeen = pulled.Head.Epoch, now
+	}
+	return max(pulled.EpochAge, now.Sub(r.epochSeen))
 }
 
 func (r *replica) pull(ctx context.Context, at Position) (*Pulled, error) {
