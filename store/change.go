@@ -374,7 +374,7 @@ func (c *change) stepToken(old, now *record) error {
 		if _, err := io.ReadFull(c.store.random, id[:]); err != nil {
 			return err
 		}
-		now.noteDeactivations(id)
+		now.noteDeactivation(id)
 	}
 	if old != nil {
 		for _, d := range old.digests() {

@@ -3,7 +3,6 @@ package store
 import (
 	"bytes"
 	"cmp"
-	"crypto/sha256"
 	"fmt"
 	"slices"
 	"strings"
@@ -112,14 +111,23 @@ func joinTokens(a, b *record) *record {
 			joined.endAt(c.digest, c.ends)
 		}
 	}
-	if b.token.Inactive && !b.terminal && !joined.terminal && !a.hasSeen(b) {
-		joined.token.Inactive, joined.held = true, joined.held || b.held
-	}
-	joined.noteDeactivations(b.seen...)
+	joined.takeDeactivation(b)
 	if !bytes.Equal(joined.encode(), a.encode()) { // it is neither of them, and comes after both
 		joined.version = max(a.version, b.version) + 1
 	}
 	return joined
+}
+
+// takeDeactivation makes a token inactive by what another state of it is inactive by,
+// unless it has seen that.
+func (r *record) takeDeactivation(from *record) {
+	last := from.lastDeactivation()
+	known := slices.Contains(r.seen, last) || len(from.seen) == 0 && r.token.Inactive // one without an id
+	if r.terminal || !from.token.Inactive || known {
+		return
+	}
+	r.token.Inactive, r.held = true, r.held || from.held
+	r.noteDeactivation(last)
 }
 
 // supersedes reports whether a token's state a counts where another one is b.
@@ -233,8 +241,7 @@ func (s *settling) mend(rec *record) {
 	}
 	if !rec.terminal && s.names[rec.ref()].id != rec.id && !rec.held {
 		now.token.Inactive, now.held = true, true
-		sum := sha256.Sum256(rec.encode()) // the same on every node that finds it out
-		now.noteDeactivations(deactivationID(sum[:8]))
+		now.noteDeactivation(rec.contentID()) // the same on every node that finds it out
 	}
 	if !bytes.Equal(now.encode(), rec.encode()) {
 		now.version++

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"net/netip"
 	"slices"
@@ -46,7 +47,7 @@ type record struct {
 	version       uint64
 	deactivations uint64
 	seen          []deactivationID // the latest of them, the last one last; at most maxSeen
-	revision      uint64 // of the last change
+	revision      uint64           // of the last change
 	created       time.Time
 	updated       time.Time
 }
@@ -59,21 +60,28 @@ type deactivationID [8]byte
 // having seen those that were forgotten.
 const maxSeen = 16
 
-// noteDeactivations takes note that the record has seen deactivations.
-func (r *record) noteDeactivations(ids ...deactivationID) {
-	for _, id := range ids {
-		if !slices.Contains(r.seen, id) {
-			r.seen = append(slices.Clone(r.seen), id)
-			r.deactivations++
-		}
+// noteDeactivation takes note that the record has seen a deactivation.
+func (r *record) noteDeactivation(id deactivationID) {
+	if slices.Contains(r.seen, id) {
+		return
 	}
+	r.deactivations++
+	r.seen = append(slices.Clone(r.seen), id)
 	r.seen = r.seen[max(0, len(r.seen)-maxSeen):]
 }
 
-// hasSeen reports whether the record has seen the deactivation that another state of the
-// same token is inactive by.
-func (r *record) hasSeen(inactive *record) bool {
-	return len(inactive.seen) > 0 && slices.Contains(r.seen, inactive.seen[len(inactive.seen)-1])
+// lastDeactivation returns the one that the record is inactive by, if it is.
+func (r *record) lastDeactivation() deactivationID {
+	if len(r.seen) == 0 { // an older version wrote it
+		return r.contentID()
+	}
+	return r.seen[len(r.seen)-1]
+}
+
+// contentID returns an id that is the same for the same record.
+func (r *record) contentID() deactivationID {
+	content := sha256.Sum256(r.encode())
+	return deactivationID(content[:])
 }
 
 type credential struct {
@@ -247,7 +255,7 @@ func (r *record) decodeDeclared(d *decoder) {
 // head is the first part of a record: what the index needs. Its slices alias the
 // value, so it must not outlive the transaction.
 type head struct {
-	format  byte // the record's version
+	format      byte // the record's version
 	flags       byte
 	access      scopes.Access
 	expires     int64 // Unix seconds; 0 for never
