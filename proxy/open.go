@@ -62,7 +62,7 @@ func (g *Gateway) Enter(w http.ResponseWriter, r *http.Request, v *Verdict) (htt
 	}
 	v.open.gateway, v.open.writer.ResponseWriter = g, w
 	v.open.shard = &g.Requests.shards[rand.Uint32N(openShards)] //nolint:gosec // it only spreads them
-	if r.ProtoMajor == 3 { // a deadline does not wake up whoever waits for the upstream
+	if r.ProtoMajor == 3 {                                      // a deadline does not wake up whoever waits for the upstream
 		var ctx context.Context
 		ctx, v.open.cancel = context.WithCancel(r.Context())
 		r = r.WithContext(ctx)

@@ -50,8 +50,7 @@ func (h *history) step() {
 		for _, d := range r.digests() {
 			r.kill(d)
 		}
-		id := h.unique()
-		r.credentials = append(r.credentials, credential{digest: scopes.DigestOf(fmt.Sprintf("a credential %s %x", h.name, id)), created: testNow})
+		r.credentials = append(r.credentials, credential{digest: h.credential(), created: testNow})
 	case 4:
 		r.token.Description = fmt.Sprint("changed in ", h.name, h.next)
 	case 5:
@@ -62,13 +61,26 @@ func (h *history) step() {
 	h.tokens[at] = r
 }
 
+// credential returns the digest of a new credential, or of one that another history may
+// import as well.
+func (h *history) credential() scopes.Digest {
+	imported := scopes.DigestOf(fmt.Sprint("a credential from elsewhere ", h.random.IntN(3)))
+	used := slices.ContainsFunc(h.tokens, func(r *record) bool {
+		return slices.Contains(r.digests(), imported) || slices.Contains(r.dead, imported)
+	})
+	if used || h.random.IntN(2) == 0 {
+		return scopes.DigestOf(fmt.Sprintf("a credential of %s %x", h.name, h.unique()))
+	}
+	return imported
+}
+
 // make adds a token, perhaps under a name that another history uses too.
 func (h *history) make() {
-	id := h.unique()
+	h.next++
 	r := &record{
 		id: fmt.Sprintf("tok_%s%021d", h.name[:1], h.next), account: "acme", created: testNow.AddDate(0, 0, h.random.IntN(2)), version: 1,
 		token:       scopes.Token{Name: fmt.Sprint("t", h.random.IntN(4)), Access: scopes.ReadOnly, Description: "d"},
-		credentials: []credential{{digest: scopes.DigestOf(fmt.Sprintf("a first credential %s %x", h.name, id)), created: testNow}},
+		credentials: []credential{{digest: h.credential(), created: testNow}},
 	}
 	if !slices.ContainsFunc(h.tokens, func(other *record) bool { return other.ref() == r.ref() && !other.terminal }) {
 		h.tokens = append(h.tokens, r)
@@ -85,6 +97,7 @@ func (h *history) records() records {
 
 // after returns what remote is after a join.
 func after(t *testing.T, remote, local records) records {
+	t.Helper()
 	puts, err := join(remote, local)
 	if err != nil {
 		t.Fatal(err)
@@ -99,7 +112,7 @@ func after(t *testing.T, remote, local records) records {
 }
 
 func sameState(a, b records) bool {
-	return maps.EqualFunc(a, b, func(x, y []byte) bool { return bytes.Equal(x, y) })
+	return maps.EqualFunc(a, b, bytes.Equal)
 }
 
 // Whatever two histories had before they went apart and did since, their join does not
@@ -112,7 +125,7 @@ func TestJoinProperties(t *testing.T) {
 		seeds = 300_000
 	}
 	for seed := range seeds {
-		random := rand.New(rand.NewPCG(seed, 0)) //nolint:gosec // a test
+		random := rand.New(rand.NewPCG(seed, 0))
 		common := &history{random: random, name: "common"}
 		for range 1 + random.IntN(2) {
 			common.make()
@@ -150,7 +163,8 @@ func TestJoinProperties(t *testing.T) {
 
 // checkTaken sees to it that nothing comes back that one history has taken away.
 func checkTaken(t *testing.T, joined records, here, there []*record) {
-	used := make(map[scopes.Digest]bool)
+	t.Helper()
+	used, named := make(map[scopes.Digest]bool), make(map[string]bool)
 	byID := make(map[string]*record)
 	for key, value := range joined {
 		if key[0] != keyToken {
@@ -161,6 +175,11 @@ func checkTaken(t *testing.T, joined records, here, there []*record) {
 			t.Fatal(err)
 		}
 		byID[r.id] = r
+		if active := !r.terminal && !r.token.Inactive; active && named[r.ref()] {
+			t.Errorf("two active tokens are called %s", r.ref())
+		} else if active {
+			named[r.ref()] = true
+		}
 		for _, d := range r.digests() {
 			if used[d] {
 				t.Error("two tokens have one credential")
@@ -177,6 +196,13 @@ func checkTaken(t *testing.T, joined records, here, there []*record) {
 		for _, d := range r.dead {
 			if used[d] {
 				t.Errorf("a dead credential of %s came back", r.ref())
+			}
+		}
+		for _, c := range r.credentials {
+			for _, left := range now.credentials {
+				if left.digest == c.digest && !c.ends.IsZero() && (left.ends.IsZero() || left.ends.After(c.ends)) {
+					t.Errorf("a credential of %s lives longer than until %s", r.ref(), c.ends)
+				}
 			}
 		}
 		at := slices.IndexFunc(there, func(other *record) bool { return other.id == r.id })
