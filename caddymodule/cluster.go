@@ -53,6 +53,7 @@ func (c *cluster) options() *store.ClusterOptions {
 	}
 	return &store.ClusterOptions{
 		Sequencer: c.log, Secret: c.peers.secret, NodeName: c.peers.name, Version: version(), MaxStaleness: c.peers.maxStaleness,
+		Applied: processMetrics.applied,
 	}
 }
 

@@ -25,6 +25,7 @@ type metrics struct {
 	duration  prometheus.Histogram
 	applies   *prometheus.CounterVec
 	ended     *prometheus.CounterVec
+	late      prometheus.Histogram
 	state     *storeCollector
 }
 
@@ -48,6 +49,11 @@ func newMetrics() *metrics {
 			Namespace: namespace, Subsystem: subsystem, Name: "requests_ended_total",
 			Help: "Open requests that were ended because they were no longer allowed, by reason of the denial.",
 		}, []string{"reason"}),
+		late: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "change_apply_seconds",
+			Help:    "Time from when another node's change was made until this node decides by it.",
+			Buckets: []float64{1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 10, 60},
+		}),
 		state: &storeCollector{
 			tokens: prometheus.NewDesc("caddy_scopegate_tokens",
 				"Tokens by state (active, inactive).", []string{"state"}, nil),
@@ -61,13 +67,15 @@ func newMetrics() *metrics {
 				"Tokens whose revocation the other nodes have yet to get.", nil, nil),
 			resyncs: prometheus.NewDesc("caddy_scopegate_resyncs_total",
 				"Downloads of everything, by reason (empty, epoch, regress, diverge, trimmed, integrity).", []string{"reason"}, nil),
+			lost: prometheus.NewDesc("caddy_scopegate_wakeups_lost_total",
+				"Changes of other nodes that this one found by itself, for no message told it of them.", nil, nil),
 		},
 	}
 }
 
 // register puts the collectors into a configuration's registry.
 func (m *metrics) register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.decisions.vec, m.duration, m.applies, m.ended, m.state} {
+	for _, c := range []prometheus.Collector{m.decisions.vec, m.duration, m.applies, m.ended, m.late, m.state} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err
@@ -91,6 +99,9 @@ func (m *metrics) count(v *proxy.Verdict, took time.Duration) {
 	m.duration.Observe(took.Seconds())
 	m.decisions.of(v).Inc()
 }
+
+// applied takes note of how late changes of other nodes were.
+func (m *metrics) applied(late time.Duration) { m.late.Observe(late.Seconds()) }
 
 // decisionCounters finds the counter of a decision. By its labels alone that takes
 // about as long as the decision itself, so it remembers those that it has found.
@@ -135,13 +146,13 @@ func (d *decisionCounters) remember(o outcome, counter prometheus.Counter) {
 // whenever it is asked for. It does not keep the store: a configuration that is
 // rejected may have opened another one.
 type storeCollector struct {
-	tokens, revision                 *prometheus.Desc
-	staleness, lag, pending, resyncs *prometheus.Desc // of a node among others
+	tokens, revision                       *prometheus.Desc
+	staleness, lag, pending, resyncs, lost *prometheus.Desc // of a node among others
 }
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.tokens, c.revision, c.staleness, c.lag, c.pending, c.resyncs} {
+	for _, d := range []*prometheus.Desc{c.tokens, c.revision, c.staleness, c.lag, c.pending, c.resyncs, c.lost} {
 		descs <- d
 	}
 }
@@ -174,6 +185,7 @@ func (c *storeCollector) Collect(values chan<- prometheus.Metric) {
 	gauge(c.staleness, staleness)
 	gauge(c.lag, float64(state.Behind))
 	gauge(c.pending, float64(state.Pending))
+	values <- prometheus.MustNewConstMetric(c.lost, prometheus.CounterValue, float64(state.LostWakeups))
 	for reason, n := range state.Rejoins {
 		values <- prometheus.MustNewConstMetric(c.resyncs, prometheus.CounterValue, float64(n), reason)
 	}

@@ -70,24 +70,55 @@ func (s *Store) change(ctx context.Context, actor Actor, fn func(*change) error)
 // commitTries is how often a change is made again because another node was faster.
 const commitTries = 50
 
+// refusedHere is why a change cannot be made on what this node has.
+type refusedHere struct{ cause error }
+
+// Error implements error.
+func (r refusedHere) Error() string { return r.cause.Error() }
+
+// Unwrap returns the cause.
+func (r refusedHere) Unwrap() error { return r.cause }
+
 // commitInOrder makes a change after all those of other nodes. fn is called again where
-// one of these comes in between. Where the node cannot get there, what only takes away is
-// made all the same.
+// one of these comes in between, also if the change was refused for want of it. Where the
+// node cannot get there, what only takes away is made all the same.
 func (s *Store) commitInOrder(ctx context.Context, actor Actor, fn func(*change) error) error {
 	err := s.commit(ctx, actor, nil, fn)
+	if refused, ok := errors.AsType[refusedHere](err); ok {
+		if !s.hadMissed(ctx) {
+			return refused.cause
+		}
+		err = s.commit(ctx, actor, nil, fn)
+	}
 	for range commitTries {
 		if !errors.Is(err, ErrHeadMoved) {
-			return err
+			break
 		}
 		if pulled := s.replica.Load().catchUp(ctx); pulled != nil {
-			return s.commit(ctx, actor, fmt.Errorf("%w: %w", ErrUnreachable, pulled), fn)
+			err = s.commit(ctx, actor, fmt.Errorf("%w: %w", ErrUnreachable, pulled), fn)
+			break
 		}
 		err = s.commit(ctx, actor, nil, fn)
 	}
 	if errors.Is(err, ErrHeadMoved) {
-		return s.commit(ctx, actor, fmt.Errorf("%w: other nodes were faster each time", ErrUnreachable), fn)
+		err = s.commit(ctx, actor, fmt.Errorf("%w: other nodes were faster each time", ErrUnreachable), fn)
+	}
+	if refused, ok := errors.AsType[refusedHere](err); ok {
+		return refused.cause
 	}
 	return err
+}
+
+// hadMissed catches up with the other nodes, and reports whether there was something
+// that this node did not know.
+func (s *Store) hadMissed(ctx context.Context) bool {
+	r := s.replica.Load()
+	if r == nil {
+		return false
+	}
+	before := r.standing.Position
+	_ = r.catchUp(ctx) // without the others, what this node has is what there is to go by
+	return r.standing.Position != before
 }
 
 // writable returns why no change can be made, or nil.
@@ -115,7 +146,7 @@ func (s *Store) commit(ctx context.Context, actor Actor, alone error, fn func(*c
 				return err
 			}
 			if err := fn(c); err != nil {
-				return err
+				return refusedHere{err}
 			}
 			if err := c.authorizeAll(); err != nil {
 				return err
@@ -123,8 +154,11 @@ func (s *Store) commit(ctx context.Context, actor Actor, alone error, fn func(*c
 			if !c.wrote && len(c.entries) == 0 {
 				return errIdle
 			}
-			if next, err = c.prepare(); err != nil || s.replica.Load() == nil || len(c.touched) == 0 {
-				return err
+			if next, err = c.prepare(); err != nil {
+				return refusedHere{err}
+			}
+			if s.replica.Load() == nil || len(c.touched) == 0 {
+				return nil
 			}
 			if alone != nil {
 				return alone

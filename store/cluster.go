@@ -18,6 +18,9 @@ type ClusterOptions struct {
 	NodeName string
 	// Version is that of Scopegate, for the other nodes' status.
 	Version string
+	// Applied, if not nil, is told how long after they were made changes of other nodes
+	// were decided on here.
+	Applied func(late time.Duration)
 	// MaxStaleness is how long the node may decide without having heard that it has
 	// all changes: 2 s to 10 min; 0 for 60 s, negative for ever.
 	MaxStaleness time.Duration
@@ -60,6 +63,9 @@ type Replication struct {
 	Rejoins map[string]int
 	// Behind is how many revisions the last pull brought at once.
 	Behind uint64
+	// LostWakeups counts the changes that the node found by itself, for nothing had
+	// told it of them.
+	LostWakeups uint64
 }
 
 // Stale reports whether the node may no longer decide: it does not know whether it has

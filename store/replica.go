@@ -25,6 +25,7 @@ type replica struct {
 	sequencer Sequencer
 	integrity *integrity
 	lease     lease // safe for concurrent use
+	applied   func(late time.Duration)
 	name      string
 	version   string
 	id        string
@@ -37,6 +38,7 @@ type replica struct {
 	told    string // of err, in the log
 	rejoins map[string]int
 	behind  uint64
+	lost    uint64 // wake-ups
 
 	position atomic.Pointer[Position] // of the standing, for those who read
 	cancel   context.CancelFunc
@@ -69,7 +71,7 @@ func newReplica(s *Store, o *ClusterOptions) (*replica, error) {
 	}
 	r := &replica{
 		store: s, sequencer: o.Sequencer, integrity: integrity, name: o.NodeName, version: o.Version,
-		rejoins: make(map[string]int), done: make(chan struct{}),
+		rejoins: make(map[string]int), done: make(chan struct{}), applied: o.Applied,
 	}
 	switch {
 	case o.MaxStaleness == 0:
@@ -150,19 +152,22 @@ func (r *replica) run(ctx context.Context) {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
 	for {
+		woken := false
 		select {
 		case <-ctx.Done():
 			return
 		case <-r.sequencer.Wakeups():
+			woken = true
 		case <-timer.C:
 		}
-		r.round(ctx)
+		r.round(ctx, woken)
 		timer.Reset(pullInterval - pullInterval/10 + rand.N(pullInterval/5)) //nolint:gosec // only so that not all nodes pull at the same time
 	}
 }
 
-// round pulls until there is nothing new, and then sends what the others lack.
-func (r *replica) round(ctx context.Context) {
+// round pulls until there is nothing new, and then sends what the others lack. woken is
+// set if something has told that there is.
+func (r *replica) round(ctx context.Context, woken bool) {
 	if r.store.lock(ctx) != nil {
 		return
 	}
@@ -170,7 +175,11 @@ func (r *replica) round(ctx context.Context) {
 	if r.store.Err() != nil {
 		return
 	}
+	before := r.standing.Position
 	err := r.catchUp(ctx)
+	if !woken && before.Epoch != "" && r.standing.Position != before {
+		r.noteLost()
+	}
 	if err == nil && r.store.pending.Load() != nil {
 		err = r.flush(ctx)
 	}
@@ -212,7 +221,9 @@ func (r *replica) sync(ctx context.Context) (moved bool, err error) {
 	moved = pulled.Head.Chain != r.standing.Chain
 	switch {
 	case moved:
-		err = r.follow(pulled)
+		if err = r.follow(pulled); err == nil && r.applied != nil {
+			r.applied(pulled.HeadAge + r.store.now().Sub(asked))
+		}
 	case !r.integrity.holds(&pulled.Head, r.standing.sum):
 		err = fmt.Errorf("%w: the head", ErrIntegrity)
 	}
@@ -388,6 +399,12 @@ func (r *replica) noteBehind(revisions uint64) {
 	r.behind = revisions
 }
 
+func (r *replica) noteLost() {
+	r.status.Lock()
+	defer r.status.Unlock()
+	r.lost++
+}
+
 // tell remembers how the last round ended, and logs it once.
 func (r *replica) tell(err error) {
 	r.status.Lock()
@@ -414,6 +431,7 @@ func (r *replica) replication() Replication {
 	state := Replication{
 		Joined: position.Epoch != "", NodeID: r.id, NodeName: r.name, Position: position, Verified: r.lease.since(),
 		Stale: r.lease.isStale(now), MaxStaleness: r.lease.most, Err: r.err, Rejoins: maps.Clone(r.rejoins), Behind: r.behind,
+		LostWakeups: r.lost,
 	}
 	if pending := r.store.pending.Load(); pending != nil {
 		state.Pending = len(*pending)

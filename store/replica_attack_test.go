@@ -176,6 +176,23 @@ func TestGrace(t *testing.T) {
 	eventually(t, a, "the grace is over", func() bool { return !a.Stale(m.now()) })
 }
 
+// A sequencer whose clock was set back does not keep nodes from deciding: they know
+// themselves for how long they have seen the epoch.
+func TestGraceWithAClockSetBack(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	a, _ := joinNode(t, newPath(t), m)
+	_, digest := makeToken(t, a, "sync")
+	m.mu.Lock()
+	m.began = m.now().Add(time.Hour)
+	m.mu.Unlock()
+	m.pass(time.Minute)
+	if !a.Stale(m.now()) {
+		t.Fatal("the lease has not run out")
+	}
+	eventually(t, a, "it decides again", func() bool { return !a.Stale(m.now()) && grants(a, digest) || m.grow(t) })
+}
+
 // What was dropped on purpose does not come back with a node that was away.
 func TestReset(t *testing.T) {
 	t.Parallel()

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"testing"
 	"time"
 
@@ -242,5 +243,32 @@ func TestLease(t *testing.T) {
 	forever.renew(testNow)
 	if forever.isStale(testNow.Add(time.Hour)) {
 		t.Error("without an end: stale")
+	}
+}
+
+// What a node does not know yet is no reason to refuse a change: here a place that another
+// node has just made free, and a token that it has just made.
+func TestRefusedOnlyForWhatIsSo(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	m := newMemorySequencer()
+	a, _ := joinNode(t, newPath(t), m)
+	b, deaf := joinNode(t, newPath(t), m)
+	eventually(t, a, "joined", func() bool { return a.replica.Load().position.Load().Epoch != "" })
+	apply(t, a, testFile())
+	account := &scopes.Account{Name: "small", MaxActiveTokens: 1}
+	if _, err := a.CreateAccount(ctx, tester, account); err != nil {
+		t.Fatal(err)
+	}
+	awaitSame(t, a, b)
+	deaf.set(func() { deaf.deaf = true })
+	for i := range 20 {
+		token := testToken(fmt.Sprint("t", i))
+		if _, err := b.Create(ctx, tester, "small", &token); err != nil {
+			t.Fatalf("where a place is free: %v", err)
+		}
+		if _, err := a.Deactivate(ctx, tester, "small/"+token.Name); err != nil {
+			t.Fatalf("where there is such a token: %v", err)
+		}
 	}
 }

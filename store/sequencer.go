@@ -93,6 +93,7 @@ type Pulled struct {
 	Verdict  PullVerdict
 	Head     Head          // zero for PullEmpty
 	EpochAge time.Duration // since the epoch began
+	HeadAge  time.Duration // since the last change was made
 	// Changed and Audit are set for PullOK: each record that has changed since the
 	// position, as it is at the head, and of each change what it has for the audit log.
 	Changed []Keyed

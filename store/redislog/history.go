@@ -83,8 +83,9 @@ func readPulled(answer []any) (*store.Pulled, error) {
 		return &store.Pulled{Verdict: store.PullEmpty}, nil
 	}
 	a.at = 0
-	p := &store.Pulled{Verdict: verdicts[a.text()], EpochAge: time.Duration(a.number()) * time.Millisecond} //nolint:gosec // an age
-	p.Head.Format = int(a.number())                                                                         //nolint:gosec // it is small
+	p := &store.Pulled{Verdict: verdicts[a.text()]}
+	p.EpochAge, p.HeadAge = a.milliseconds(), a.milliseconds()
+	p.Head.Format = int(a.number()) //nolint:gosec // it is small
 	p.Head.Epoch, p.Head.Revision = a.text(), a.number()
 	copy(p.Head.Chain[:], a.text())
 	p.Head.Count = a.number()
@@ -133,6 +134,10 @@ func (a *answers) text() string {
 func (a *answers) optional() (string, bool) {
 	text, ok := a.next().(string)
 	return text, ok
+}
+
+func (a *answers) milliseconds() time.Duration {
+	return time.Duration(a.number()) * time.Millisecond //nolint:gosec // an age
 }
 
 func (a *answers) number() uint64 {

@@ -68,6 +68,23 @@ func TestHalfOpen(t *testing.T) {
 	awaitWakeup(t, l, "a change after it was subscribed again")
 }
 
+// A clock that was set back, as after a failover to a machine whose clock is behind,
+// makes ages that nobody can have: they count as none.
+func TestClockSetBack(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	l := openLog(t, server.URL())
+	one := headAt("e1", 1, 'a')
+	mustCommit(t, l, &store.Commit{Next: one, NewEpoch: true})
+	later := time.Now().Add(time.Hour).UnixMilli()
+	if err := server.Client(t).HSet(context.Background(), "{scopegate}:head", "began", later, "changed", later).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if p := pull(t, l, one.Position); p.Verdict != store.PullOK || p.EpochAge != 0 || p.HeadAge != 0 {
+		t.Errorf("got %+v", p)
+	}
+}
+
 func TestFlushed(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)

@@ -33,10 +33,11 @@ if (head[1] or '') ~= ARGV[1] or (head[2] or '') ~= ARGV[2] then
   return 'moved'
 end
 
+local time = redis.call('TIME')
+local now = string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000))
 if ARGV[10] == '1' then
   redis.call('DEL', log_key)
-  local time = redis.call('TIME')
-  redis.call('HSET', head_key, 'began', string.format('%.0f', time[1] * 1000 + math.floor(time[2] / 1000)))
+  redis.call('HSET', head_key, 'began', now)
 end
 if ARGV[11] == '1' then
   redis.call('DEL', records_key)
@@ -55,6 +56,6 @@ end
 redis.call('XADD', log_key, 'MAXLEN', '~', ARGV[13], ARGV[5] .. '-0',
   'chain', ARGV[6], 'keys', cmsgpack.pack(keys), 'audit', ARGV[12])
 redis.call('HSET', head_key, 'format', ARGV[3], 'epoch', ARGV[4], 'revision', ARGV[5], 'chain', ARGV[6],
-  'count', ARGV[7], 'sig', ARGV[8], 'resets', ARGV[9])
+  'count', ARGV[7], 'sig', ARGV[8], 'resets', ARGV[9], 'changed', now)
 redis.call('PUBLISH', ARGV[14], '')
 return 'ok'

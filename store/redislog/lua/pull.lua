@@ -11,14 +11,18 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 redis.call('HSET', nodes_key, ARGV[4], string.format('%.0f %.0f %s', now + ARGV[6], now, ARGV[5]))
 
-local head = redis.call('HMGET', head_key, 'format', 'epoch', 'revision', 'chain', 'count', 'sig', 'resets', 'began')
+local head = redis.call('HMGET', head_key, 'format', 'epoch', 'revision', 'chain', 'count', 'sig', 'resets', 'began', 'changed')
 if not head[2] then
   return { 'empty' }
 end
-local age = string.format('%.0f', now - head[8])
+
+-- How many milliseconds ago something was. The clock may have been set back since.
+local function age(at)
+  return string.format('%.0f', math.max(0, now - (at or now)))
+end
 
 local function answer(verdict, changed, audit)
-  return { verdict, age, head[1], head[2], head[3], head[4], head[5], head[6], head[7], changed or {}, audit or {} }
+  return { verdict, age(head[8]), age(head[9]), head[1], head[2], head[3], head[4], head[5], head[6], head[7], changed or {}, audit or {} }
 end
 
 if epoch ~= head[2] then
