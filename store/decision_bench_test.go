@@ -58,26 +58,40 @@ func estateRequests(b *testing.B, n int) []estateRequest {
 // is in the processor's caches, as one that was just read is; the token is not.
 func BenchmarkDecision(b *testing.B) {
 	for _, size := range sizes {
-		b.Run(size.name, func(b *testing.B) {
-			gateway := &proxy.Gateway{
-				Source: estateSource{openEstate(b, size.tokens)}, Now: func() time.Time { return testNow },
-			}
-			requests := estateRequests(b, size.tokens)
-			authorization := []string{""}
-			r := &http.Request{
-				Method: http.MethodGet, URL: new(url.URL), Host: "gateway.example", ProtoMajor: 1,
-				Header: http.Header{"Accept": {"*/*"}, "User-Agent": {"benchmark"}, "Authorization": authorization},
-			}
-			var v proxy.Verdict
-			b.ReportAllocs()
-			for i := 0; b.Loop(); i++ {
-				next := &requests[i%len(requests)]
-				authorization[0], r.RequestURI, r.URL.Path = next.authorization, next.target, next.target
-				gateway.JudgeInto(&v, r)
-				if !v.Through {
-					b.Fatalf("%s: %s", next.target, v.Decision.Reason)
-				}
-			}
-		})
+		b.Run(size.name, func(b *testing.B) { benchmarkDecision(b, openEstate(b, size.tokens), size.tokens) })
+	}
+	b.Run("100k, one of several nodes", func(b *testing.B) { benchmarkDecision(b, joinedEstate(b, 100_000), 100_000) })
+}
+
+// joinedEstate opens a store of n tokens that follows other nodes.
+func joinedEstate(b *testing.B, n int) *Store {
+	b.Helper()
+	path, m := newPath(b), newMemorySequencer()
+	fillEstate(b, path, n)
+	s, _ := joinNode(b, path, m)
+	eventually(b, s, "it may decide", func() bool { return !s.Stale(m.now()) || m.grow(b) })
+	r := s.replica.Load()
+	r.lease.renew(testNow) // the benchmark's clock stands still
+	return s
+}
+
+func benchmarkDecision(b *testing.B, s *Store, tokens int) {
+	b.Helper()
+	gateway := &proxy.Gateway{Source: estateSource{s}, Now: func() time.Time { return testNow }}
+	requests := estateRequests(b, tokens)
+	authorization := []string{""}
+	r := &http.Request{
+		Method: http.MethodGet, URL: new(url.URL), Host: "gateway.example", ProtoMajor: 1,
+		Header: http.Header{"Accept": {"*/*"}, "User-Agent": {"benchmark"}, "Authorization": authorization},
+	}
+	var v proxy.Verdict
+	b.ReportAllocs()
+	for i := 0; b.Loop(); i++ {
+		next := &requests[i%len(requests)]
+		authorization[0], r.RequestURI, r.URL.Path = next.authorization, next.target, next.target
+		gateway.JudgeInto(&v, r)
+		if !v.Through {
+			b.Fatalf("%s: %s", next.target, v.Decision.Reason)
+		}
 	}
 }
