@@ -14,6 +14,9 @@ type installation struct {
 	forget   bool   // what is pending was dropped on purpose, with all that it was about
 }
 
+// fillInOrder is how full bbolt makes pages whose keys come in their order.
+const fillInOrder = 0.9
+
 // install takes over what other nodes have changed: in one transaction, as a change of
 // this node's own is made.
 func (r *replica) install(i *installation) error {
@@ -29,6 +32,10 @@ func (r *replica) install(i *installation) error {
 			c.revision, c.recompile = i.standing.Revision, i.reload
 			if pending := s.pending.Load(); pending != nil && !i.forget {
 				still = *pending
+			}
+			if i.reload { // most of it is new, and comes in the order of the keys
+				c.foreignNames = make(map[string]string, len(i.puts))
+				c.bucket(bucketTokens).FillPercent, c.bucket(bucketNames).FillPercent = fillInOrder, fillInOrder
 			}
 			if err := r.write(c, i); err != nil {
 				return err

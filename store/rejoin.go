@@ -13,10 +13,15 @@ type download struct {
 	head    Head
 	records records
 	sum     sum
+	forged  map[string]bool // keys of what no node has sealed
 	// whole reports that the records are what the head says. Else these are only the
 	// ones that some node has sealed, and there may be older ones among them.
 	whole bool
 }
+
+// manyRecords is for how many records there is room from the start, if there are said to
+// be so many.
+const manyRecords = 2_000_000
 
 // downloadTries is how often a download is begun anew because the history changed
 // under it.
@@ -72,13 +77,7 @@ func (r *replica) download(ctx context.Context, pulled *Pulled) (*download, erro
 		if pulled.Head.Format > format {
 			return nil, fmt.Errorf("%w: the cluster has format %d, and this version reads up to %d: update this node", ErrNewer, pulled.Head.Format, format)
 		}
-		sealed := make(records)
-		err := r.sequencer.Scan(ctx, func(some []Keyed) error {
-			for _, one := range some {
-				sealed[one.Key] = one.Value
-			}
-			return nil
-		})
+		some, err := r.scan(ctx, &pulled.Head)
 		if err != nil {
 			return nil, err
 		}
@@ -93,30 +92,61 @@ func (r *replica) download(ctx context.Context, pulled *Pulled) (*download, erro
 			continue
 		}
 		for _, changed := range since.Changed {
-			if sealed[changed.Key] = changed.Value; changed.Value == nil {
-				delete(sealed, changed.Key)
-			}
+			some.put(r.integrity, changed)
 		}
-		if got = r.unseal(since.Head, sealed); got.whole {
+		got = some
+		got.head = since.Head
+		got.whole = len(got.forged) == 0 && uint64(len(got.records)) == got.head.Count && r.integrity.holds(&got.head, got.sum)
+		if got.whole {
 			return got, nil
 		}
 	}
 	return r.salvage(got)
 }
 
-// unseal opens the records of a download, and leaves out what no node has sealed.
-func (r *replica) unseal(head Head, sealed records) *download {
-	got := &download{head: head, records: make(records, len(sealed))}
-	for key, value := range sealed {
-		opened, hidden, ok := r.integrity.open(key, value)
-		if !ok {
-			continue
-		}
-		got.records[key] = opened
-		got.sum = got.sum.plus(hidden)
+// scan reads all records, and opens those that have come while it reads on.
+func (r *replica) scan(ctx context.Context, head *Head) (*download, error) {
+	got := &download{
+		records: make(records, min(head.Count, manyRecords)), // the number is anybody's
+		forged:  make(map[string]bool),
 	}
-	got.whole = uint64(len(got.records)) == head.Count && len(got.records) == len(sealed) && r.integrity.holds(&head, got.sum)
-	return got
+	const ahead = 8
+	parts, opened := make(chan []Keyed, ahead), make(chan struct{})
+	go func() {
+		defer close(opened)
+		for part := range parts {
+			for _, one := range part {
+				got.put(r.integrity, one)
+			}
+		}
+	}()
+	err := r.sequencer.Scan(ctx, func(part []Keyed) error {
+		parts <- part
+		return nil
+	})
+	close(parts)
+	<-opened
+	return got, err
+}
+
+// put adds a record, in the place of the one that is there, if it is authentic.
+func (d *download) put(n *integrity, one Keyed) {
+	if before, known := d.records[one.Key]; known {
+		_, was := n.tag(one.Key, before)
+		d.sum = d.sum.minus(was)
+		delete(d.records, one.Key)
+	}
+	delete(d.forged, one.Key)
+	if one.Value == nil {
+		return
+	}
+	value, hidden, ok := n.open(one.Key, one.Value)
+	if !ok {
+		d.forged[one.Key] = true
+		return
+	}
+	d.records[one.Key] = value
+	d.sum = d.sum.plus(hidden)
 }
 
 // salvage decides what to make of records that do not add up. Where not a single one is
@@ -136,6 +166,10 @@ func (r *replica) adopt(all records, i *installation) error {
 	puts := make(records)
 	err := r.store.view(func(read reader) error {
 		local, err := read.allShared()
+		if len(local) == 0 {
+			puts = all
+			return err
+		}
 		for key, value := range all {
 			if before, ok := local[key]; !ok || !bytes.Equal(before, value) {
 				puts[key] = value

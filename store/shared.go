@@ -86,7 +86,6 @@ func (c *change) putShared(key string, value []byte) error {
 	if bucket == nil {
 		return fmt.Errorf("%w: a record under %q", ErrNewer, key)
 	}
-	c.share(key[0], key[1:])
 	if value == nil {
 		c.recompile = true // the index does not forget a single thing
 		return c.dropShared(key, bucket, at)
@@ -143,7 +142,7 @@ func (c *change) putForeignToken(id string, value []byte) error {
 	if old != nil && supersedes(old, now) {
 		return fmt.Errorf("%w: token %s is older there than here", ErrIntegrity, now.ref())
 	}
-	if err := tokens.Put([]byte(id), bytes.Clone(value)); err != nil {
+	if err := tokens.Put([]byte(id), value); err != nil {
 		return err
 	}
 	for i := range now.dead {
@@ -151,7 +150,9 @@ func (c *change) putForeignToken(id string, value []byte) error {
 			return err
 		}
 	}
-	c.tokens[id] = &tokenChange{old: old, now: now}
+	if !c.recompile { // else the index is not made from them
+		c.tokens[id] = &tokenChange{old: old, now: now}
+	}
 	c.revocations = append(c.revocations, revocationsBetween(old, now, c.revision)...)
 	c.activations = append(c.activations, activationsBetween(old, now, c.revision)...)
 	c.nameForeign(now)

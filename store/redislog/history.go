@@ -38,7 +38,7 @@ const (
 	// logLength is how many changes the log has at least.
 	logLength = 10_000
 	// scanned is about how many records Scan yields at a time.
-	scanned = 1000
+	scanned = 4000
 )
 
 // errAnswer: a script has answered what it never answers.
