@@ -46,6 +46,14 @@ type fleet struct {
 	lossy   time.Time // when Redis last was back after it had lost something
 	late    []string
 	probes  int
+	events  []string // what happened when, for a test that fails
+}
+
+// note takes note of what happens.
+func (f *fleet) note(format string, args ...any) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.events = append(f.events, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
 }
 
 type fleetNode struct {
@@ -118,6 +126,7 @@ func (f *fleet) revoke(ctx context.Context, random *rand.Rand, account int, name
 	if header.Get("Scopegate-Pending") == "0" {
 		r.at = time.Now()
 	}
+	f.note("%s was revoked by %s, pending elsewhere: %t", name, n.addr, r.at.IsZero())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.revoked = append(f.revoked, r)
@@ -141,7 +150,7 @@ func (f *fleet) probe(ctx context.Context, n *fleetNode, random *rand.Rand) {
 	if status == http.StatusNoContent && (over || n == r.by) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
-		f.late = append(f.late, fmt.Sprintf("%s lets %s through, %s after it was revoked", n.addr, r.name, asked.Sub(r.at)))
+		f.late = append(f.late, fmt.Sprintf("%s lets %s through at %s, %s after it was revoked", n.addr, r.name, asked.Format("15:04:05.000"), asked.Sub(r.at)))
 	}
 }
 
@@ -152,6 +161,8 @@ func (f *fleet) breakSomething(ctx context.Context, t *testing.T, random *rand.R
 	lasts := time.Duration(random.IntN(2500)) * time.Millisecond
 	names := []string{"kill a gateway", "kill Redis", "flush Redis", "pause Redis", "cut off", "mute"}
 	name := names[random.IntN(len(names))]
+	f.note("%s: %s, %s", name, n.addr, lasts)
+	defer f.note("it is over")
 	switch name {
 	case "kill a gateway":
 		n.running.Lock()
@@ -167,8 +178,8 @@ func (f *fleet) breakSomething(ctx context.Context, t *testing.T, random *rand.R
 	case "flush Redis":
 		f.redis.Client(t).FlushAll(context.WithoutCancel(ctx))
 		f.mu.Lock()
-		defer f.mu.Unlock()
 		f.lossy = time.Now()
+		f.mu.Unlock()
 	case "pause Redis":
 		f.redis.Pause()
 		rest(ctx, lasts)
@@ -233,6 +244,9 @@ func TestClusterFaults(t *testing.T) {
 	t.Logf("%d gateways: %v; %d revocations acknowledged, %d probes", nodes, done, len(f.revoked), f.probes)
 	for _, late := range f.late[:min(len(f.late), 10)] {
 		t.Error(late)
+	}
+	if t.Failed() {
+		t.Log(strings.Join(f.events, "\n"))
 	}
 	if len(f.revoked) < 50 || len(done) < 4 {
 		t.Errorf("%d revocations and the faults %v are too few to show anything", len(f.revoked), slices.Collect(maps.Keys(done)))

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -182,6 +183,41 @@ func TestClusterReload(t *testing.T) {
 	writeFile(t, g.caddyfile, clusterCaddyfile(redis.URL(), "first"))
 	g.reload(t)
 	awaitStatus(t, other, secretOf("writer"), http.StatusForbidden)
+}
+
+// However often a node becomes one of several and leaves them again, it leaves nothing
+// behind: no goroutine and no file here, no connection, no node and no key there.
+func TestClusterLeavesNothing(t *testing.T) {
+	t.Parallel()
+	const times = 12 // more than what wantUsage lets pass
+	redis := redistest.Start(t)
+	client := redis.Client(t)
+	g := startGateway(t, proxyCaddyfile, clusterScopes(startEcho(t).url()))
+	toggle := func() {
+		writeFile(t, g.caddyfile, clusterCaddyfile(redis.URL(), "node"))
+		g.reload(t)
+		awaitStatus(t, g, secretOf("writer"), http.StatusOK)
+		writeFile(t, g.caddyfile, proxyCaddyfile)
+		g.reload(t)
+	}
+	toggle()
+	before := g.usage(t)
+	for range times {
+		toggle()
+	}
+	other := startGateway(t, clusterCaddyfile(redis.URL(), "other"), "")
+	awaitStatus(t, other, secretOf("writer"), http.StatusOK)
+	other.stop(t)
+	g.wantUsage(t, before)
+	poll(t, "no connection but this one", func() bool {
+		list, err := client.ClientList(t.Context()).Result()
+		return err == nil && strings.Count(list, "\n") == 1
+	})
+	keys, err := client.Keys(t.Context(), "*").Result()
+	slices.Sort(keys)
+	if want := []string{"{scopegate}:head", "{scopegate}:log", "{scopegate}:records"}; err != nil || !slices.Equal(keys, want) {
+		t.Errorf("the keys are %q, %v, want %q", keys, err, want)
+	}
 }
 
 // reload has the process load the Caddyfile as it is now.

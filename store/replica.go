@@ -232,10 +232,21 @@ func (r *replica) sync(ctx context.Context) (moved bool, err error) {
 			"and whether all nodes have the same secret", "error", err)
 		return true, r.rejoin(ctx, pulled, "integrity")
 	}
-	if err == nil && r.epochAge(pulled, asked) >= r.lease.grace() {
+	if err == nil && r.isSettled(pulled, asked) {
 		r.lease.renew(asked)
 	}
 	return moved, err
+}
+
+// longestGrace is how long nodes wait at the most for those that are alive and are not in
+// an epoch yet: one may never come, such as one that is too old to read what is there.
+const longestGrace = 30 * time.Second
+
+// isSettled reports whether every node that is alive could tell what it knows since the
+// epoch began.
+func (r *replica) isSettled(pulled *Pulled, now time.Time) bool {
+	age := r.epochAge(pulled, now)
+	return age >= r.lease.grace() && (pulled.Apart == 0 || age >= longestGrace)
 }
 
 // epochAge returns for how long the epoch has been at least. The sequencer's clock may

@@ -193,6 +193,55 @@ func TestGraceWithAClockSetBack(t *testing.T) {
 	eventually(t, a, "it decides again", func() bool { return !a.Stale(m.now()) && grants(a, digest) || m.grow(t) })
 }
 
+// slowScan is a sequencer from which a node takes long to download.
+type slowScan struct {
+	*memoryNode
+	begun, goOn chan struct{}
+}
+
+func (n *slowScan) Scan(ctx context.Context, each func([]Keyed) error) error {
+	n.begun <- struct{}{}
+	<-n.goOn
+	return n.memoryNode.Scan(ctx, each)
+}
+
+// After a new epoch nobody decides either until those have told what they know that are
+// alive and take long.
+func TestGraceForSlowNodes(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	a, behind := joinNode(t, newPath(t), m)
+	ref, digest := makeToken(t, a, "sync")
+	slow := &slowScan{memoryNode: m.node(), begun: make(chan struct{}, 1), goOn: make(chan struct{}, 1)}
+	o := clusterOptions(slow.memoryNode)
+	o.Cluster.Sequencer = slow
+	slow.goOn <- struct{}{}
+	b := openStore(t, newPath(t), o)
+	eventually(t, b, "the token", func() bool { return grants(b, digest) })
+	<-slow.begun
+	behind.set(func() { behind.down = true })
+	if _, err := b.Deactivate(context.Background(), tester, ref); err != nil {
+		t.Fatal(err)
+	}
+	m.restore(new(memorySequencer))
+	slow.set(func() { slow.down = true })
+	behind.set(func() { behind.down = false }) // it fills the sequencer, without the revocation
+	eventually(t, a, "another epoch", func() bool { return a.replica.Load().replication().Rejoins["empty"] > 1 })
+	slow.set(func() { slow.down = false })
+	<-slow.begun
+	m.pass(10 * time.Second)
+	before := behind.pulls.Load()
+	eventually(t, a, "it has asked again", func() bool { return behind.pulls.Load() > before+1 })
+	if !a.Stale(m.now()) {
+		t.Errorf("it decides, and grants a revoked credential: %t", grants(a, digest))
+	}
+	slow.goOn <- struct{}{}
+	eventually(t, a, "it decides", func() bool { return !a.Stale(m.now()) || m.grow(t) })
+	if grants(a, digest) {
+		t.Error("it grants a revoked credential")
+	}
+}
+
 // What was dropped on purpose does not come back with a node that was away.
 func TestReset(t *testing.T) {
 	t.Parallel()

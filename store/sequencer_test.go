@@ -20,6 +20,8 @@ type memorySequencer struct {
 	log     []logged
 	began   time.Time
 	reports map[string]Report
+	epochs  map[string]string    // that nodes were in, by their ids
+	until   map[string]time.Time // when their reports run out
 	nodes   []*memoryNode
 	clock   atomic.Int64 // nanoseconds after testNow
 }
@@ -34,6 +36,7 @@ type logged struct {
 type memoryNode struct {
 	*memorySequencer
 	wakeups chan struct{}
+	pulls   atomic.Int64
 	mu      sync.Mutex
 	down    bool // it cannot be reached
 	swallow bool // the next commit is made, and its answer lost
@@ -41,7 +44,7 @@ type memoryNode struct {
 }
 
 func newMemorySequencer() *memorySequencer {
-	return &memorySequencer{records: make(map[string][]byte), reports: make(map[string]Report)}
+	return &memorySequencer{records: make(map[string][]byte), reports: make(map[string]Report), epochs: make(map[string]string), until: make(map[string]time.Time)}
 }
 
 // now is the time for the sequencer and all nodes.
@@ -89,8 +92,10 @@ func (n *memoryNode) Pull(_ context.Context, at Position, r *Report) (*Pulled, e
 	m := n.memorySequencer
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.reports[r.ID] = *r
-	pulled := &Pulled{Head: m.head, EpochAge: m.now().Sub(m.began)}
+	n.pulls.Add(1)
+	m.reports[r.ID], m.epochs[r.ID] = *r, at.Epoch
+	m.until[r.ID] = m.now().Add(30 * time.Second)
+	pulled := &Pulled{Head: m.head, EpochAge: m.now().Sub(m.began), Apart: m.apart()}
 	behind := slices.IndexFunc(m.log, func(l logged) bool { return l.position.Revision == at.Revision })
 	switch {
 	case !m.has:
@@ -104,10 +109,21 @@ func (n *memoryNode) Pull(_ context.Context, at Position, r *Report) (*Pulled, e
 	case m.log[behind].position.Chain != at.Chain:
 		pulled.Verdict = PullDiverge
 	default:
+		m.until[r.ID] = m.now().Add(r.MaxStaleness + 2*time.Second)
 		pulled.Verdict = PullOK
 		m.since(pulled, behind)
 	}
 	return pulled, nil
+}
+
+// apart counts the nodes that are in another epoch.
+func (m *memorySequencer) apart() (count int) {
+	for id := range m.reports {
+		if m.now().Before(m.until[id]) && m.epochs[id] != "" && m.epochs[id] != m.head.Epoch {
+			count++
+		}
+	}
+	return count
 }
 
 func (m *memorySequencer) since(pulled *Pulled, behind int) {

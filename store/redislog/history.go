@@ -35,6 +35,9 @@ const (
 	perRecord = 50 * time.Microsecond
 	// most is how many records a pull brings; more are downloaded.
 	most = 20_000
+	// joiningLifetime is how long the report of a node counts at least that downloads
+	// everything, and does not pull meanwhile.
+	joiningLifetime = 30 * time.Second
 	// logLength is how many changes the log has at least.
 	logLength = 10_000
 	// scanned is about how many records Scan yields at a time.
@@ -56,7 +59,7 @@ func (l *Log) Pull(ctx context.Context, at store.Position, r *store.Report) (*st
 		return nil, fmt.Errorf("redislog: %w", err)
 	}
 	answer, err := pullScript.Run(ctx, l.client, []string{l.keys.head, l.keys.records, l.keys.log, l.keys.nodes},
-		at.Epoch, at.Revision, at.Chain[:], r.ID, report, lifetime(r).Milliseconds(), most).Slice()
+		at.Epoch, at.Revision, at.Chain[:], r.ID, report, lifetime(r).Milliseconds(), most, joiningLifetime.Milliseconds()).Slice()
 	if err != nil {
 		return nil, fail(err)
 	}
@@ -84,8 +87,8 @@ func readPulled(answer []any) (*store.Pulled, error) {
 	}
 	a.at = 0
 	p := &store.Pulled{Verdict: verdicts[a.text()]}
-	p.EpochAge, p.HeadAge = a.milliseconds(), a.milliseconds()
-	p.Head.Format = int(a.number()) //nolint:gosec // it is small
+	p.EpochAge, p.HeadAge, p.Apart = a.milliseconds(), a.milliseconds(), int(a.number()) //nolint:gosec // it is small
+	p.Head.Format = int(a.number())                                                      //nolint:gosec // it is small
 	p.Head.Epoch, p.Head.Revision = a.text(), a.number()
 	copy(p.Head.Chain[:], a.text())
 	p.Head.Count = a.number()

@@ -171,9 +171,17 @@ func TestNodes(t *testing.T) {
 	ctx := context.Background()
 	short := report("node_2")
 	short.MaxStaleness = time.Nanosecond - 2*time.Second // it counts no longer
+	one, two := headAt("e1", 1, 'a'), headAt("e2", 2, 'a')
+	mustCommit(t, l, &store.Commit{Next: one, NewEpoch: true})
 	for _, r := range []*store.Report{report("node_1"), short, report("node_3")} {
-		if _, err := l.Pull(ctx, store.Position{}, r); err != nil {
-			t.Fatal(err)
+		if p, err := l.Pull(ctx, one.Position, r); err != nil || p.Apart != 0 {
+			t.Fatal(p, err)
+		}
+	}
+	mustCommit(t, l, &store.Commit{Base: one, Next: two, NewEpoch: true})
+	for i, r := range []*store.Report{report("node_3"), report("node_1")} {
+		if p, err := l.Pull(ctx, two.Position, r); err != nil || p.Apart != 1-i {
+			t.Errorf("%s: %d nodes are in another epoch, %v; want %d", r.ID, p.Apart, err, 1-i)
 		}
 	}
 	if err := l.Leave(ctx, "node_3"); err != nil {

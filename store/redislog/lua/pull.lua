@@ -3,16 +3,21 @@
 --
 -- KEYS: head, records, log, nodes
 -- ARGV: epoch, revision and chain of the node; its id, its report, how long that counts
---       in milliseconds; how many keys may have changed at the most
+--       in milliseconds; how many keys may have changed at the most; how long the report
+--       counts if the node has to download everything
 local head_key, records_key, log_key, nodes_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local epoch, revision, chain = ARGV[1], ARGV[2], ARGV[3]
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', nodes_key, ARGV[4], string.format('%.0f %.0f %s', now + ARGV[6], now, ARGV[5]))
+local function report(lasts)
+  redis.call('HSET', nodes_key, ARGV[4], string.format('%.0f %.0f %s %s', now + lasts, now, epoch == '' and '-' or epoch, ARGV[5]))
+end
+report(ARGV[6])
 
 local head = redis.call('HMGET', head_key, 'format', 'epoch', 'revision', 'chain', 'count', 'sig', 'resets', 'began', 'changed')
 if not head[2] then
+  report(math.max(ARGV[6], ARGV[8]))
   return { 'empty' }
 end
 
@@ -21,8 +26,27 @@ local function age(at)
   return string.format('%.0f', math.max(0, now - (at or now)))
 end
 
+-- How many nodes count still, and are in another epoch than the head. It matters as long
+-- as an epoch is young.
+local function apart()
+  local count = 0
+  if now - (head[8] or now) < 600000 then
+    local all = redis.call('HGETALL', nodes_key)
+    for i = 2, #all, 2 do
+      local ends, theirs = string.match(all[i], '^(%d+) %d+ (%S+) ')
+      if ends and tonumber(ends) > now and theirs ~= '-' and theirs ~= head[2] then
+        count = count + 1
+      end
+    end
+  end
+  return string.format('%d', count)
+end
+
 local function answer(verdict, changed, audit)
-  return { verdict, age(head[8]), age(head[9]), head[1], head[2], head[3], head[4], head[5], head[6], head[7], changed or {}, audit or {} }
+  if verdict ~= 'ok' then -- it is busy for a while now
+    report(math.max(ARGV[6], ARGV[8]))
+  end
+  return { verdict, age(head[8]), age(head[9]), apart(), head[1], head[2], head[3], head[4], head[5], head[6], head[7], changed or {}, audit or {} }
 end
 
 if epoch ~= head[2] then
