@@ -49,8 +49,8 @@ type fleet struct {
 	events  []string // what happened when, for a test that fails
 }
 
-// note takes note of what happens.
-func (f *fleet) note(format string, args ...any) {
+// notef takes note of what happens.
+func (f *fleet) notef(format string, args ...any) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.events = append(f.events, time.Now().Format("15:04:05.000 ")+fmt.Sprintf(format, args...))
@@ -126,7 +126,7 @@ func (f *fleet) revoke(ctx context.Context, random *rand.Rand, account int, name
 	if header.Get("Scopegate-Pending") == "0" {
 		r.at = time.Now()
 	}
-	f.note("%s was revoked by %s, pending elsewhere: %t", name, n.addr, r.at.IsZero())
+	f.notef("%s was revoked by %s, pending elsewhere: %t", name, n.addr, r.at.IsZero())
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.revoked = append(f.revoked, r)
@@ -161,8 +161,8 @@ func (f *fleet) breakSomething(ctx context.Context, t *testing.T, random *rand.R
 	lasts := time.Duration(random.IntN(2500)) * time.Millisecond
 	names := []string{"kill a gateway", "kill Redis", "flush Redis", "pause Redis", "cut off", "mute"}
 	name := names[random.IntN(len(names))]
-	f.note("%s: %s, %s", name, n.addr, lasts)
-	defer f.note("it is over")
+	f.notef("%s: %s, %s", name, n.addr, lasts)
+	defer f.notef("it is over")
 	switch name {
 	case "kill a gateway":
 		n.running.Lock()
