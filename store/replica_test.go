@@ -272,3 +272,44 @@ func TestRefusedOnlyForWhatIsSo(t *testing.T) {
 		}
 	}
 }
+
+// A sequencer that was emptied is filled by nodes that are not equally far, and gets all
+// that any of them knows.
+func TestEmptiedUnderNodesOfDifferentAge(t *testing.T) {
+	t.Parallel()
+	ctx := context.Background()
+	m := newMemorySequencer()
+	var stores []*Store
+	var nodes []*memoryNode
+	for range 3 {
+		s, n := joinNode(t, newPath(t), m)
+		stores, nodes = append(stores, s), append(nodes, n)
+	}
+	var revoked, live []scopes.Digest
+	for i := range stores { // after each round one node less hears of what comes
+		ref, gone := makeToken(t, stores[2], fmt.Sprint("revoked", i))
+		_, kept := makeToken(t, stores[2], fmt.Sprint("live", i))
+		for _, s := range stores[i:] {
+			eventually(t, s, "the tokens", func() bool { return grants(s, gone) && grants(s, kept) })
+		}
+		revoked, live = append(revoked, gone), append(live, kept)
+		if i < 2 {
+			nodes[i].set(func() { nodes[i].down = true })
+		}
+		if _, err := stores[2].Deactivate(ctx, tester, ref); err != nil {
+			t.Fatal(err)
+		}
+	}
+	m.restore(new(memorySequencer))
+	for _, n := range nodes[:2] {
+		n.set(func() { n.down = false })
+	}
+	awaitSame(t, stores...)
+	for i, s := range stores {
+		for at := range revoked {
+			if grants(s, revoked[at]) || !grants(s, live[at]) {
+				t.Errorf("node %d: round %d: grants the revoked one %t, the live one %t", i, at, grants(s, revoked[at]), grants(s, live[at]))
+			}
+		}
+	}
+}
