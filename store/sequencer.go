@@ -95,7 +95,7 @@ type Pulled struct {
 	EpochAge time.Duration // since the epoch began
 	HeadAge  time.Duration // since the last change was made
 	// Apart is how many of the nodes whose reports have not run out were in another epoch
-	// when they pulled last. It may be 0 once an epoch is ten minutes old.
+	// when they pulled last. It may be 0 once an epoch is a minute old.
 	Apart int
 	// Changed and Audit are set for PullOK: each record that has changed since the
 	// position, as it is at the head, and of each change what it has for the audit log.

@@ -30,7 +30,7 @@ end
 -- as an epoch is young.
 local function apart()
   local count = 0
-  if now - (head[8] or now) < 600000 then
+  if now - (head[8] or now) < 60000 then
     local all = redis.call('HGETALL', nodes_key)
     for i = 2, #all, 2 do
       local ends, theirs = string.match(all[i], '^(%d+) %d+ (%S+) ')
