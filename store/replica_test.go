@@ -50,6 +50,12 @@ func awaitSame(tb testing.TB, stores ...*Store) {
 			return s.pending.Load() == nil && sameRecords(tb, stores...)
 		})
 	}
+	for _, s := range stores { // what is in the file is in memory once the writer is done
+		if err := s.lock(context.Background()); err != nil {
+			tb.Fatal(err)
+		}
+		s.unlock()
+	}
 }
 
 // makeToken makes an active token with a credential.
