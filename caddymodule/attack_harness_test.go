@@ -4,6 +4,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
 	"fmt"
@@ -30,6 +31,7 @@ type testbed struct {
 	web      *web                       // the upstream of the API web
 	hasty    *hasty                     // the upstream of the API hasty
 	careless *careless                  // the upstream of the API careless
+	trust    *tls.Config                // of who comes over TLS
 }
 
 // port names a listener by what is special about it.
@@ -107,7 +109,7 @@ func startTestbed(t *testing.T) *testbed {
 		}
 	}
 	b.gateway = newGateway(t, b.config(), b.scopeFile())
-	writeCertificate(t, b.dir)
+	b.trust = writeCertificate(t, b.dir)
 	b.start(t)
 	return b
 }
@@ -224,8 +226,9 @@ accounts:
 		token("local", "sources: [127.0.0.1], ", reading)
 }
 
-// writeCertificate writes a certificate that nobody signed, and its key.
-func writeCertificate(t *testing.T, dir string) {
+// writeCertificate writes a certificate that signs itself, and its key, and returns how
+// a client trusts it.
+func writeCertificate(t *testing.T, dir string) *tls.Config {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -235,7 +238,11 @@ func writeCertificate(t *testing.T, dir string) {
 		SerialNumber: big.NewInt(1), DNSNames: []string{"gateway.example"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
-	certificate, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	signed, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	certificate, err := x509.ParseCertificate(signed)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -244,9 +251,12 @@ func writeCertificate(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	for name, block := range map[string]pem.Block{
-		"certificate.pem": {Type: "CERTIFICATE", Bytes: certificate},
+		"certificate.pem": {Type: "CERTIFICATE", Bytes: certificate.Raw},
 		"key.pem":         {Type: "PRIVATE KEY", Bytes: keyBytes},
 	} {
 		writeFile(t, filepath.Join(dir, name), string(pem.EncodeToMemory(&block)))
 	}
+	trusted := x509.NewCertPool()
+	trusted.AddCert(certificate)
+	return &tls.Config{RootCAs: trusted, ServerName: template.DNSNames[0]}
 }

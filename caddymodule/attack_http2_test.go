@@ -2,7 +2,6 @@ package caddymodule_test
 
 import (
 	"bytes"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -63,7 +62,7 @@ func (s *stage) openH2(t *testing.T, p port) *h2 {
 	t.Helper()
 	conn := dialGateway(t, s.on(p))
 	if p == portTLS {
-		conn = tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"h2"}})
+		conn = s.secure(conn, "h2")
 	}
 	t.Cleanup(func() { hangUp(conn) })
 	c := &h2{conn: conn, Framer: http2.NewFramer(conn, conn), next: 1, results: make(map[uint32]*h2Result)}

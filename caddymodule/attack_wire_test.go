@@ -137,9 +137,16 @@ func (s *stage) connect(t *testing.T, p port) net.Conn {
 	t.Helper()
 	conn := dialGateway(t, s.on(p))
 	if p == portTLS {
-		return tls.Client(conn, &tls.Config{InsecureSkipVerify: true, NextProtos: []string{"http/1.1"}})
+		return s.secure(conn, "http/1.1")
 	}
 	return conn
+}
+
+// secure speaks TLS on a connection, and a protocol over that.
+func (b *testbed) secure(conn net.Conn, protocol string) net.Conn {
+	config := b.trust.Clone()
+	config.NextProtos = []string{protocol}
+	return tls.Client(conn, config)
 }
 
 func arrivedAt(e *echo, marker string) []received {

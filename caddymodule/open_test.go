@@ -147,16 +147,21 @@ type openStream struct {
 	lines  chan string // of an event stream
 }
 
+// secureSite is where a gateway listens with TLS, and how a client trusts it.
+type secureSite struct {
+	port  string
+	trust *tls.Config
+}
+
 // openers are the clients of a gateway by protocol.
-func openers(t *testing.T, g *gateway, securePort string) map[string]*http.Client {
+func openers(t *testing.T, g *gateway, secure secureSite) map[string]*http.Client {
 	t.Helper()
-	secure := &tls.Config{InsecureSkipVerify: true, ServerName: "gateway.example"}
 	dial := func(ctx context.Context, network, _ string) (net.Conn, error) {
-		return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+securePort)
+		return new(net.Dialer).DialContext(ctx, network, "127.0.0.1:"+secure.port)
 	}
-	one, two := secure.Clone(), secure.Clone()
+	one, two := secure.trust.Clone(), secure.trust.Clone()
 	one.NextProtos, two.NextProtos = []string{"http/1.1"}, []string{"h2"}
-	three := &http3.Transport{TLSClientConfig: secure.Clone()}
+	three := &http3.Transport{TLSClientConfig: secure.trust.Clone()}
 	t.Cleanup(func() { _ = three.Close() })
 	return map[string]*http.Client{
 		"HTTP/1":          {Transport: &http.Transport{DialContext: plainDial(g)}},
@@ -274,16 +279,16 @@ func openSocket(t *testing.T, g *gateway, token string) (*openStream, net.Conn) 
 }
 
 // openAll opens a stream of each kind with a token over each protocol.
-func openAll(t *testing.T, g *gateway, securePort, token string) []*openStream {
+func openAll(t *testing.T, g *gateway, secure secureSite, token string) []*openStream {
 	t.Helper()
 	var all []*openStream
-	for protocol, client := range openers(t, g, securePort) {
-		base := "https://gateway.example:" + securePort
+	for protocol, client := range openers(t, g, secure) {
+		base := "https://gateway.example:" + secure.port
 		switch protocol {
 		case "HTTP/1":
 			base = g.url("")
 		case "HTTP/3":
-			base = "https://127.0.0.1:" + securePort
+			base = "https://127.0.0.1:" + secure.port
 		}
 		for _, kind := range []string{"events", "download", "upload"} {
 			all = append(all, open(t, client, protocol, base, kind, token))
@@ -293,17 +298,17 @@ func openAll(t *testing.T, g *gateway, securePort, token string) []*openStream {
 }
 
 // startOpen starts a gateway before an upstream whose answers have no end.
-func startOpen(t *testing.T, more string) (g *gateway, upstream *patient, securePort string) {
+func startOpen(t *testing.T, more string) (g *gateway, upstream *patient, secure secureSite) {
 	t.Helper()
 	upstream = startPatient(t)
-	_, securePort, err := net.SplitHostPort(freeAddr(t))
+	_, port, err := net.SplitHostPort(freeAddr(t))
 	if err != nil {
 		t.Fatal(err)
 	}
-	g = newGateway(t, fmt.Sprintf(openCaddyfile, securePort), openScopes(upstream.URL, more))
-	writeCertificate(t, g.dir)
+	g = newGateway(t, fmt.Sprintf(openCaddyfile, port), openScopes(upstream.URL, more))
+	trust := writeCertificate(t, g.dir)
 	g.start(t)
-	return g, upstream, securePort
+	return g, upstream, secureSite{port, trust}
 }
 
 // mustEnd waits until streams are closed for the client and for the upstream.
@@ -354,8 +359,8 @@ func TestOpenRequestsOfARevokedToken(t *testing.T) {
 	} {
 		t.Run(args[1], func(t *testing.T) {
 			t.Parallel()
-			g, upstream, securePort := startOpen(t, "")
-			revoked, kept := openAll(t, g, securePort, "revoked"), openAll(t, g, securePort, "kept")
+			g, upstream, secure := startOpen(t, "")
+			revoked, kept := openAll(t, g, secure, "revoked"), openAll(t, g, secure, "kept")
 			socket, _ := openSocket(t, g, "revoked")
 			otherSocket, conn := openSocket(t, g, "kept")
 			mustRun(t, g, args...)
@@ -373,9 +378,9 @@ func TestOpenRequestsOfARevokedToken(t *testing.T) {
 // A token that expires takes what it has opened along.
 func TestOpenRequestsOfAnExpiredToken(t *testing.T) {
 	t.Parallel()
-	g, upstream, securePort := startOpen(t, ", expires: "+time.Now().Add(5*time.Second).UTC().Format(time.RFC3339))
-	expired := openAll(t, g, securePort, "revoked")
-	kept := openAll(t, g, securePort, "kept")
+	g, upstream, secure := startOpen(t, ", expires: "+time.Now().Add(5*time.Second).UTC().Format(time.RFC3339))
+	expired := openAll(t, g, secure, "revoked")
+	kept := openAll(t, g, secure, "kept")
 	mustEnd(t, upstream, expired...)
 	mustGoOn(t, upstream, kept...)
 }
