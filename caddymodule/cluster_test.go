@@ -40,14 +40,7 @@ accounts:
 // awaitStatus waits until a node answers a token's requests with a status.
 func awaitStatus(t *testing.T, g *gateway, secret string, want int) {
 	t.Helper()
-	deadline := time.Now().Add(patience)
-	got := statusOf(t, g, secret)
-	for ; got != want && time.Now().Before(deadline); got = statusOf(t, g, secret) {
-		time.Sleep(5 * time.Millisecond) //nolint:forbidigo // a poll: nothing tells when another process has come so far
-	}
-	if got != want {
-		t.Fatalf("a node answers %d, want %d\n%s", got, want, g.logs)
-	}
+	poll(t, fmt.Sprintf("%d to a token's requests", want), func() bool { return statusOf(t, g, secret) == want })
 }
 
 // healthStatus asks as a load balancer does.

@@ -115,7 +115,7 @@ func rested(path string) (os.FileInfo, error) {
 		if age < 0 || age >= watchInterval || patience == 0 {
 			return info, nil
 		}
-		time.Sleep(watchInterval - age) //nolint:forbidigo // nothing else can happen before the first apply
+		time.Sleep(watchInterval - age) //nolint:forbidigo // a file does not tell that it rests, and Start has no context that could end first
 	}
 }
 
