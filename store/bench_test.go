@@ -157,7 +157,7 @@ func BenchmarkChange1M(b *testing.B) {
 	}
 	defer func() { _ = s.Close() }()
 	b.Run("update/no-fsync", func(b *testing.B) {
-		s.db.NoSync = true
+		s.db.NoSync = true // what a change costs without its wait for the disk
 		defer func() { s.db.NoSync = false }()
 		reportQuantiles(b, func(ref string) error { return describe(s, ref) }, next)
 	})

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -89,7 +88,7 @@ func fillEstate(tb testing.TB, path string, n int) {
 	if err := newStore(path, Options{}).create(); err != nil {
 		tb.Fatal(err)
 	}
-	db, err := bolt.Open(path, fileMode, &bolt.Options{NoSync: true, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
+	db, err := bolt.Open(path, fileMode, &bolt.Options{FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -127,8 +126,7 @@ func fillEstate(tb testing.TB, path string, n int) {
 	})
 	slices.SortFunc(records, func(a, b *record) int { return strings.Compare(a.id, b.id) })
 	inParts(bucketTokens, n, func(i int) (string, []byte) { return records[i].id, records[i].encode() })
-	err = db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketTokens).SetSequence(uint64(n)) })
-	if err := errors.Join(err, db.Sync()); err != nil {
+	if err := db.Update(func(tx *bolt.Tx) error { return tx.Bucket(bucketTokens).SetSequence(uint64(n)) }); err != nil {
 		tb.Fatal(err)
 	}
 	if err := db.Close(); err != nil {

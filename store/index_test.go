@@ -186,7 +186,6 @@ func TestRandomChanges(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			s.db.NoSync = true
 			random := rand.New(rand.NewPCG(seed, 0)) // the same each time
 			for i := range 150 {
 				if err := randomChange(s, random); err != nil {
@@ -275,7 +274,6 @@ func TestReadersDuringChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.db.NoSync = true
 	apply(t, s, testFile(acme(testToken("a"), testToken("b"))))
 	stop := make(chan struct{})
 	var readers sync.WaitGroup

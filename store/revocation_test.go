@@ -391,7 +391,6 @@ func TestLogIsCompacted(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.db.NoSync = true
 	apply(t, s, testFile(acme(testToken("a"), testToken("b"))))
 	mustDo(t, s.Deactivate, "acme/b")
 	var many []logLine
