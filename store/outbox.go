@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"slices"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/scopegate/scopegate/scopes"
 )
 
@@ -145,4 +147,22 @@ func union(a, b []scopes.Digest) []scopes.Digest {
 		}
 	}
 	return both
+}
+
+// keepOutbox writes down what the other nodes do not know yet. On a full disk the
+// revocations log has it all the same.
+func (s *Store) keepOutbox(pending map[string]*revocation, cause error) {
+	s.log.Warn("a revocation is in force here, and the other nodes get it as soon as they can be reached", "error", cause)
+	err := s.guard(func() error {
+		return s.db.Update(func(tx *bolt.Tx) error {
+			c, err := s.newChange(tx, Actor{})
+			if err != nil {
+				return err
+			}
+			return c.putOutbox(pending)
+		})
+	})
+	if err != nil {
+		s.log.Error("what the other nodes have yet to get is in the revocations log alone", "error", err)
+	}
 }

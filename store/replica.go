@@ -6,14 +6,11 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
-
-	"github.com/scopegate/scopegate/scopes"
 )
 
 // replica keeps a store true to the other nodes'. It pulls what they have changed, and
@@ -269,83 +266,6 @@ var rejoinReasons = map[PullVerdict]string{
 	PullEmpty: "empty", PullEpoch: "epoch", PullRegress: "regress", PullDiverge: "diverge", PullTrimmed: "trimmed",
 }
 
-// follow takes over what was changed since the node's position.
-func (r *replica) follow(pulled *Pulled) error {
-	next := standing{Head: pulled.Head, sum: r.standing.sum}
-	count := r.standing.Count
-	puts := make(records, len(pulled.Changed))
-	err := r.store.view(func(read reader) error {
-		for _, changed := range pulled.Changed {
-			value, hidden, ok := r.integrity.open(changed.Key, changed.Value)
-			if changed.Value != nil && !ok {
-				return fmt.Errorf("%w: the record %q", ErrIntegrity, changed.Key)
-			}
-			if before := read.shared(changed.Key); before != nil {
-				_, was := r.integrity.tag(changed.Key, before)
-				next.sum = next.sum.minus(was)
-				count--
-			}
-			if changed.Value == nil {
-				puts[changed.Key] = nil
-				continue
-			}
-			puts[changed.Key] = value
-			next.sum = next.sum.plus(hidden)
-			count++
-		}
-		return nil
-	})
-	if err != nil {
-		return err
-	}
-	if count != next.Count || !r.integrity.holds(&next.Head, next.sum) {
-		return fmt.Errorf("%w: the records of revision %d do not add up", ErrIntegrity, next.Revision)
-	}
-	r.noteBehind(next.Revision - r.standing.Revision)
-	if err := r.refuseFirst(puts); err != nil {
-		return err
-	}
-	return r.install(&installation{puts: puts, standing: next, audit: pulled.Audit})
-}
-
-// refuseFirst takes out of the index what others have revoked, before anything is written:
-// the disk is what takes longest, and refusing too early does no harm.
-func (r *replica) refuseFirst(puts records) error {
-	snapshot := r.store.snapshot.Load()
-	gone := make(map[scopes.Digest]bool)
-	err := r.store.view(func(read reader) error {
-		for key, value := range puts {
-			if key[0] != keyToken || value == nil {
-				continue
-			}
-			now, err := decodeRecord([]byte(key[1:]), value)
-			if err != nil {
-				return unreadable("token", key[1:], err)
-			}
-			old, err := read.stored(now.id)
-			if err != nil {
-				continue // it is new here, or cannot be read: nobody is granted it
-			}
-			for _, d := range old.digests() {
-				if now.terminal || now.token.Inactive || !slices.Contains(now.digests(), d) {
-					gone[d] = true
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil || len(gone) == 0 {
-		return err
-	}
-	next, err := snapshot.with(gone, nil)
-	if err != nil {
-		return err
-	}
-	r.store.snapshot.Store(next)
-	r.store.announce()
-	return nil
-}
-
 // report returns what the node tells of itself.
 func (r *replica) report(now time.Time) *Report {
 	report := &Report{
@@ -356,52 +276,6 @@ func (r *replica) report(now time.Time) *Report {
 		report.Staleness = now.Sub(verified)
 	}
 	return report
-}
-
-// propose takes a change to the sequencer, inside its transaction. The next standing is
-// written with it.
-func (r *replica) propose(ctx context.Context, c *change) error {
-	if r.standing.Epoch == "" {
-		return fmt.Errorf("%w: this node has never heard of them", ErrUnreachable)
-	}
-	next := standing{Head: r.standing.Head, sum: r.standing.sum}
-	next.Revision, next.Format = c.revision, format
-	commit := &Commit{Base: r.standing.Head}
-	for _, key := range sortedKeys(c.touched) {
-		before, after := c.touched[key], c.shared(key)
-		changed := Keyed{Key: key}
-		if before != nil {
-			_, was := r.integrity.tag(key, before)
-			next.sum = next.sum.minus(was)
-			next.Count--
-		}
-		if after != nil {
-			var hidden sum
-			changed.Value, hidden = r.integrity.seal(key, after)
-			next.sum = next.sum.plus(hidden)
-			next.Count++
-		}
-		commit.Changed = append(commit.Changed, changed)
-	}
-	commit.Audit, _ = r.integrity.seal(auditKey(next.Epoch, next.Revision), c.encodeEntries())
-	r.integrity.extend(&commit.Base, &next.Head, next.sum)
-	commit.Next = next.Head
-	if err := c.putStanding(&next); err != nil {
-		return err
-	}
-	if err := r.sequencer.Commit(ctx, commit); err != nil {
-		return err
-	}
-	c.standing = &next
-	return nil
-}
-
-// committed takes note that a proposed change is in the file.
-func (r *replica) committed(c *change) {
-	if c.standing != nil {
-		r.standing = *c.standing
-		r.publishPosition()
-	}
 }
 
 func (r *replica) noteBehind(revisions uint64) {
