@@ -93,13 +93,20 @@ func failf(status int, format string, args ...any) error {
 }
 
 // fail answers with an error: a refusal at once, any other by returning it to
-// Caddy, which logs and writes it.
+// Caddy, which logs and writes it. Neither has a credential that was sent where
+// something else belongs.
 func fail(w http.ResponseWriter, err error) error {
 	if told, ok := errors.AsType[*refusal](err); ok {
-		return writeJSON(w, told.status, told)
+		answer := *told
+		answer.Message = scopes.Redact(told.Message)
+		return writeJSON(w, told.status, &answer)
 	}
-	if apiError, ok := errors.AsType[caddy.APIError](err); ok {
-		return apiError // not wrapped: Caddy does not unwrap
+	apiError, ok := errors.AsType[caddy.APIError](err)
+	if !ok {
+		apiError = caddy.APIError{HTTPStatus: statusOf(err), Err: err}
 	}
-	return caddy.APIError{HTTPStatus: statusOf(err), Err: err}
+	if apiError.Err != nil {
+		apiError.Err = errors.New(scopes.Redact(apiError.Err.Error()))
+	}
+	return apiError // not wrapped: Caddy does not unwrap
 }

@@ -65,6 +65,13 @@ func (m *management) routes() []caddy.AdminRoute {
 // ServeHTTP implements [caddy.AdminHandler].
 func (res resource) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	w.Header().Set("Cache-Control", "no-store")
+	if err := res.serve(w, r); err != nil {
+		return fail(w, err)
+	}
+	return nil
+}
+
+func (res resource) serve(w http.ResponseWriter, r *http.Request) error {
 	if len(res) == 0 {
 		return failf(http.StatusNotFound, "there is nothing at %s", r.URL.Path)
 	}
@@ -79,7 +86,7 @@ func (res resource) ServeHTTP(w http.ResponseWriter, r *http.Request) error {
 	}
 	value, err := answer(r)
 	if err != nil {
-		return fail(w, err)
+		return err
 	}
 	if a, ok := value.(*answered); ok {
 		a.tell(w.Header())

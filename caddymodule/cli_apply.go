@@ -170,7 +170,7 @@ func tellRefusal(cmd *cobra.Command, err error) error {
 	}
 	noteProblems(cmd, told.Problems, nil)
 	for i := range told.Widens {
-		writeChange(cmd.ErrOrStderr(), &told.Widens[i])
+		writeChange(forPeople(cmd.ErrOrStderr()), &told.Widens[i])
 	}
 	if len(told.Widens) > 0 {
 		return fmt.Errorf("%w\nNothing was applied. Once these changes are reviewed, repeat it with --allow-widen", err)

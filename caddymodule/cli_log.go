@@ -153,6 +153,7 @@ func wait(ctx context.Context, d time.Duration) {
 func (f *logFlags) print(w io.Writer, entries []shownEntry) error {
 	encoder := json.NewEncoder(w)
 	encoder.SetEscapeHTML(false)
+	people := forPeople(w)
 	var errs []error
 	for i := range entries {
 		if f.asJSON {
@@ -160,10 +161,10 @@ func (f *logFlags) print(w io.Writer, entries []shownEntry) error {
 			continue
 		}
 		e := &entries[i]
-		_, err := fmt.Fprintf(w, "%s  %d  %s %s %s, by %s\n", showTime(e.Time), e.Revision, e.Action, e.Kind, orDash(e.Name), e.Actor)
+		_, err := fmt.Fprintf(people, "%s  %d  %s %s %s, by %s\n", showTime(e.Time), e.Revision, e.Action, e.Kind, orDash(e.Name), e.Actor)
 		errs = append(errs, err)
 		for _, detail := range e.Details {
-			fmt.Fprintf(w, "    %s\n", detail)
+			fmt.Fprintf(people, "    %s\n", detail)
 		}
 	}
 	return errors.Join(errs...)

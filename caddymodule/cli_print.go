@@ -24,13 +24,13 @@ func show(cmd *cobra.Command, asJSON bool, value any, write func(io.Writer)) err
 		return encoder.Encode(value)
 	}
 	table := tabwriter.NewWriter(cmd.OutOrStdout(), 0, 0, 2, ' ', 0)
-	write(table)
+	write(forPeople(table))
 	return table.Flush()
 }
 
 // notef prints what is not the command's result, but about it.
 func notef(cmd *cobra.Command, format string, args ...any) {
-	fmt.Fprintf(cmd.ErrOrStderr(), format+"\n", args...)
+	fmt.Fprintf(forPeople(cmd.ErrOrStderr()), format+"\n", args...)
 }
 
 // noteProblems prints what is wrong with a scope file, or only worth a warning.

@@ -9,6 +9,7 @@ import (
 	"hash/crc32"
 	"io"
 	"log/slog"
+	"regexp"
 	"strings"
 )
 
@@ -127,6 +128,13 @@ func (c Credential) LastFour() string {
 }
 
 const redacted = "[credential]"
+
+// credentialLike is what a credential looks like, and most of one.
+var credentialLike = regexp.MustCompile(credentialPrefix + `[0-9A-Za-z]{8,}`)
+
+// Redact returns a message without the credentials that Scopegate issues: whoever
+// mistakes one for a name, a key or a version finds it in no error, and so in no log.
+func Redact(message string) string { return credentialLike.ReplaceAllLiteralString(message, redacted) }
 
 // String returns a fixed text without the secret.
 func (Credential) String() string { return redacted }

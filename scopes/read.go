@@ -270,14 +270,14 @@ func (r *reader) enough() bool {
 
 // add tells a problem of a file, which is given by its position.
 func (r *reader) add(file int, p Problem) {
-	p.File = r.sources[file].name
+	p.File, p.Text = r.sources[file].name, Redact(p.Text)
 	r.problems = append(r.problems, p)
 }
 
 // warnf tells what is legal at a node but probably not meant.
 func (r *reader) warnf(n *yamlNode, format string, args ...any) {
 	r.warnings = append(r.warnings, Problem{
-		File: r.sources[n.file].name, Line: n.line, Column: n.column, Text: fmt.Sprintf(format, args...),
+		File: r.sources[n.file].name, Line: n.line, Column: n.column, Text: Redact(fmt.Sprintf(format, args...)),
 	})
 }
 

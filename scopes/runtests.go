@@ -26,7 +26,7 @@ func RunTests(f *File, c *Catalog) Problems {
 		if got := view.Decide(&request, &grant); got.Reason != t.Expect {
 			problems = append(problems, Problem{
 				File: cmp.Or(t.File, f.Name), Line: t.Line, Column: t.Column,
-				Text: t.failure(got.Reason, why(view, &request, &grant)),
+				Text: Redact(t.failure(got.Reason, why(view, &request, &grant))),
 			})
 		}
 	}

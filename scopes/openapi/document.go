@@ -40,7 +40,7 @@ func parse(name string, src []byte) (d *document, flaw *scopes.Problem) {
 		}
 	}()
 	at := func(line, column int, text string) *scopes.Problem {
-		return &scopes.Problem{File: name, Line: line, Column: column, Text: text}
+		return &scopes.Problem{File: name, Line: line, Column: column, Text: scopes.Redact(text)}
 	}
 	if len(src) > MaxBytes {
 		return nil, at(1, 1, fmt.Sprintf("the document has %d bytes; at most %d are read", len(src), MaxBytes))
@@ -81,7 +81,7 @@ func (d *document) readFormat() *scopes.Problem {
 		if value.Kind != yaml.ScalarNode || !known {
 			return &scopes.Problem{
 				File: d.name, Line: value.Line, Column: value.Column,
-				Text: fmt.Sprintf("%s %q is not supported; expected openapi 3.0, 3.1 or 3.2, or swagger 2.0", key, cut(value.Value)),
+				Text: scopes.Redact(fmt.Sprintf("%s %q is not supported; expected openapi 3.0, 3.1 or 3.2, or swagger 2.0", key, cut(value.Value))),
 			}
 		}
 		return nil

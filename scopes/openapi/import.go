@@ -206,5 +206,5 @@ func (im *importer) noteGroupf(group string, at Place, format string, args ...an
 }
 
 func (im *importer) told(at Place, format string, args ...any) scopes.Problem {
-	return scopes.Problem{File: im.name, Line: at.Line, Column: at.Column, Text: fmt.Sprintf(format, args...)}
+	return scopes.Problem{File: im.name, Line: at.Line, Column: at.Column, Text: scopes.Redact(fmt.Sprintf(format, args...))}
 }
