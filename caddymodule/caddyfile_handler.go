@@ -31,11 +31,36 @@ func init() {
 //	    shadow
 //	}
 func parseHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
+	h.Next() // so that an error has the place
+	if err := refuseOrder(h); err != nil {
+		return nil, err
+	}
+	h.Reset()
 	handler := new(Handler)
 	if err := handler.UnmarshalCaddyfile(h.Dispenser); err != nil {
 		return nil, err
 	}
 	return h.NewRoute(nil, handler), nil
+}
+
+// answering are the directives that answer a request or hand it on: one that stands
+// before scopegate is reached without a decision.
+var answering = []string{
+	"invoke", "handle", "handle_path", "route", "respond", "metrics", "reverse_proxy", "php_fastcgi", "file_server",
+	"scopegate_proxy",
+}
+
+// refuseOrder refuses a global option "order" that puts something before scopegate
+// which answers.
+func refuseOrder(h httpcaddyfile.Helper) error {
+	order, _ := h.Option("order").([]string) // nil where Caddy's own order holds
+	for _, directive := range order[:max(0, slices.Index(order, "scopegate"))] {
+		if slices.Contains(answering, directive) {
+			return h.Errf("the global option order puts %s before scopegate, so that nothing which %s answers would be decided on; "+
+				"remove it, or let it leave scopegate before all that answers", directive, directive)
+		}
+	}
+	return nil
 }
 
 // UnmarshalCaddyfile reads the directive's tokens.
