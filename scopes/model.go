@@ -130,12 +130,24 @@ type Token struct {
 	Sources     []netip.Prefix // where it may be used from; none means everywhere
 	Scopes      []Scope        // versions filled in: never empty for a versioned API
 	Access      Access         // for a legacy token, which has no scopes
+	Shadow      []Scope        // decided on and counted beside what the token may do, and not enforced
+	Keep        Keep
+	Limits      []Limit // sorted by API, each once
 	// Credential is the digest of an imported credential; zero for none.
 	Credential Digest
 }
 
 // Legacy reports whether the token has access to every API instead of scopes.
 func (t *Token) Legacy() bool { return t.Access != ScopedAccess }
+
+// Keep is what of a token stays although nobody uses it, such as what a yearly job needs.
+type Keep struct {
+	All    bool    // all that the token has
+	Scopes []Scope // else these, which are a part of what it has
+}
+
+// IsZero reports whether nothing is kept.
+func (k *Keep) IsZero() bool { return !k.All && len(k.Scopes) == 0 }
 
 // Contact is the person or team to talk to about a token.
 type Contact struct {

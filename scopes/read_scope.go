@@ -31,15 +31,28 @@ func (r *reader) readScopes(n *yamlNode, d *tokenDraft) {
 		r.problemf(n, "a token without scopes may do nothing; list some, or leave it out, or write state: inactive beside them")
 		return
 	}
-	for _, item := range r.items(n, "scopes", "[{api: orders, methods: [GET]}]") {
+	before := r.told()
+	d.Scopes = r.scopeList(n, d, "scopes", nil)
+	d.scopesRead = r.told() == before
+}
+
+// scopeList reads a list of scopes. Each that has no problem is shown to check, if that
+// is not nil.
+func (r *reader) scopeList(n *yamlNode, d *tokenDraft, what string, check func(*scopeDraft)) []Scope {
+	var list []Scope
+	for _, item := range r.items(n, what, "[{api: orders, methods: [GET]}]") {
 		before := r.told()
 		draft := scopeDraft{node: item, token: d}
 		if readFields(r, &scopeTable, item, item, &draft) && r.told() == before && draft.api.sound {
 			r.checkScope(&draft)
+			if check != nil && r.told() == before {
+				check(&draft)
+			}
 		}
 		draft.Methods = draft.Methods.withoutHead()
-		d.Scopes = append(d.Scopes, draft.Scope)
+		list = append(list, draft.Scope)
 	}
+	return list
 }
 
 func (r *reader) readScopeAPI(n *yamlNode, d *scopeDraft) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -282,7 +283,7 @@ func checkToken(t *testing.T, token *Token, c *Catalog) {
 	if token.Contact.Email == "" || !token.Expires.IsZero() && token.Expires.Unix() <= 0 {
 		t.Fatalf("%+v lacks a contact, or its expiry reads as never", token)
 	}
-	for _, s := range token.Scopes {
+	for _, s := range slices.Concat(token.Scopes, token.Shadow, token.Keep.Scopes) {
 		api := c.API(s.API)
 		if api == nil || s.Methods == 0 || (len(s.Versions) == 0) != (len(api.Versions) == 0) {
 			t.Fatalf("scope %+v of API %+v", s, api)
@@ -290,6 +291,17 @@ func checkToken(t *testing.T, token *Token, c *Catalog) {
 	}
 	if _, missing := c.Rules(nil, token); len(missing) > 0 {
 		t.Fatalf("no rules for %v of %+v", missing, token)
+	}
+	last := -1
+	for _, l := range token.Limits {
+		if l.Rate.IsZero() && l.Quota.IsZero() || l.API != "" && c.API(l.API) == nil || l.Rate.Requests > 0 && (l.Rate.Burst < 1 || l.Rate.Per == 0) {
+			t.Fatalf("limit %+v bounds nothing", l)
+		}
+		if at := slices.IndexFunc(token.Limits, func(o Limit) bool { return o.API >= l.API }); at <= last {
+			t.Fatalf("limits %+v stand in no order", token.Limits)
+		} else {
+			last = at
+		}
 	}
 }
 

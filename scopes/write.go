@@ -189,15 +189,50 @@ func (w *writer) token(t *Token) {
 	}
 	w.list(depth, "sources", sources, addressText)
 	w.raw(depth, "access", t.Access.String())
-	if len(t.Scopes) > 0 {
-		w.line(depth, "scopes:")
+	w.scopes(depth, "scopes", t.Scopes)
+	w.scopes(depth, "shadow", t.Shadow)
+	if t.Keep.All {
+		w.line(depth, "keep: true")
 	}
-	for i := range t.Scopes {
-		w.line(depth+1, "- {"+scopeText(&t.Scopes[i])+"}")
-	}
+	w.scopes(depth, "keep", t.Keep.Scopes)
+	w.raw(depth, "rate", boundsText(t.Limits, func(l *Limit) string { return l.Rate.String() }))
+	w.raw(depth, "quota", boundsText(t.Limits, func(l *Limit) string { return l.Quota.String() }))
 	if !t.Credential.IsZero() {
 		w.raw(depth, "credential", t.Credential.String())
 	}
+}
+
+// scopes writes a key with a list of scopes, one a line, unless it is empty.
+func (w *writer) scopes(depth int, key string, list []Scope) {
+	if len(list) > 0 {
+		w.line(depth, key+":")
+	}
+	for i := range list {
+		w.line(depth+1, "- {"+scopeText(&list[i])+"}")
+	}
+}
+
+// boundsText writes a token's rates, or its quotas: one that is for all APIs together
+// by itself, others by API. It is "" where there are none.
+func boundsText(limits []Limit, write func(*Limit) string) string {
+	var texts []string
+	var forAll string // if it is the only one
+	for i := range limits {
+		text, api := write(&limits[i]), limits[i].API
+		switch {
+		case text == "":
+			continue
+		case api == "":
+			forAll, api = text, AllAPIs
+		default:
+			forAll = ""
+		}
+		texts = append(texts, scalar(api)+": "+text)
+	}
+	if forAll != "" || len(texts) == 0 {
+		return forAll
+	}
+	return "{" + strings.Join(texts, ", ") + "}"
 }
 
 func scopeText(s *Scope) string {

@@ -134,23 +134,63 @@ func randomToken(r *rand.Rand, apis []API, name string) Token {
 	if r.IntN(4) == 0 {
 		t.Credential = DigestOf(fmt.Sprint(r.Uint64()))
 	}
+	t.Limits = randomLimits(r, apis)
+	if r.IntN(3) == 0 {
+		t.Shadow = randomScopes(r, apis)
+	}
 	if r.IntN(4) == 0 {
 		t.Access = pick(r, ReadOnly, ReadWrite)
+		t.Keep.All = r.IntN(4) == 0
 		return t
 	}
+	t.Scopes = randomScopes(r, apis)
+	if api := apis[slices.IndexFunc(apis, func(a API) bool { return a.Name == t.Scopes[0].API })]; len(api.Versions) > 0 {
+		t.Version = api.Versions[len(api.Versions)-1]
+	}
+	switch r.IntN(4) {
+	case 0:
+		t.Keep.All = true
+	case 1:
+		t.Keep.Scopes = slices.Clone(t.Scopes[:1])
+	}
+	return t
+}
+
+func randomScopes(r *rand.Rand, apis []API) []Scope {
+	var list []Scope
 	for range 1 + r.IntN(2) {
 		api := &apis[r.IntN(len(apis))]
 		s := Scope{API: api.Name, Methods: pick(r, MethodOf("GET"), AllMethods, MethodOf("POST")|MethodOf("HEAD"))}
 		if n := len(api.Versions); n > 0 {
 			s.Versions = slices.Clone(api.Versions[:1+r.IntN(n)])
-			t.Version = api.Versions[n-1]
 		}
 		if r.IntN(2) == 0 {
 			s.Operations = []string{api.Operations[1].Name, api.Operations[0].Name}
 		}
-		t.Scopes = append(t.Scopes, s)
+		list = append(list, s)
 	}
-	return t
+	return list
+}
+
+// randomLimits returns limits for all APIs together and for some APIs.
+func randomLimits(r *rand.Rand, apis []API) []Limit {
+	names := []string{""}
+	for i := range apis {
+		names = append(names, apis[i].Name)
+	}
+	slices.Sort(names)
+	var limits []Limit
+	for _, name := range names {
+		l := Limit{
+			API:   name,
+			Rate:  pick(r, Rate{}, Rate{10, time.Second, 10}, Rate{maxRequests, time.Hour, maxBurst}, Rate{2, time.Minute, 5}),
+			Quota: pick(r, Quota{}, Quota{1, PerHour}, Quota{100_000, PerDay}, Quota{maxRequests, PerMonth}),
+		}
+		if r.IntN(2) == 0 && (!l.Rate.IsZero() || !l.Quota.IsZero()) {
+			limits = append(limits, l)
+		}
+	}
+	return limits
 }
 
 // randomText returns text that a careless writer gets wrong.
