@@ -155,6 +155,26 @@ func checkNodes(t *testing.T, g *gateway, names ...string) {
 	}
 }
 
+// watchingCaddyfile returns the Caddyfile of a node that applies its scope file.
+func watchingCaddyfile(redisURL, name string) string {
+	return strings.Replace(clusterCaddyfile(redisURL, name), "store {$STORE}", "store {$STORE}\n\t\tscopes {$SCOPES}", 1)
+}
+
+// A Redis that is down is no reason for a new node with a scope file not to start: it
+// refuses everything, and applies the file as soon as Redis is there.
+func TestClusterStartsWithoutRedis(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	redis.Kill()
+	g := startGateway(t, watchingCaddyfile(redis.URL(), "node"), clusterScopes(startEcho(t).url()))
+	g.logs.wait(t, "scope file not applied", "cannot be reached")
+	if got := statusOf(t, g, secretOf("writer")); got != http.StatusServiceUnavailable {
+		t.Errorf("without Redis a new node answers %d, want 503", got)
+	}
+	redis.Run(t)
+	awaitStatus(t, g, secretOf("writer"), http.StatusOK)
+}
+
 // A reload can make a single node one of several, and back, and loses nothing.
 func TestClusterReload(t *testing.T) {
 	t.Parallel()

@@ -44,6 +44,7 @@ type watch struct {
 	settled bool        // seen has been dealt with
 	retry   time.Time   // when seen is tried again that was not dealt with
 	failure string      // why seen was not applied, so that it is told once
+	alone   bool        // it was not applied because the other nodes could not be reached
 
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -59,7 +60,8 @@ func newWatch(s *pooled, file *ScopeFile, logger *zap.Logger, m *metrics) *watch
 
 // first applies the file before any request is decided on. If that fails, the
 // store goes on with what was applied before, and it is an error only if there
-// was nothing before.
+// was nothing before. A node that cannot reach the others starts: it decides nothing
+// until it has heard of them, and then the file is tried again.
 func (w *watch) first() error {
 	seen, err := w.await()
 	if err == nil {
@@ -74,7 +76,7 @@ func (w *watch) first() error {
 	if lookup != nil {
 		return fmt.Errorf("scopegate: %w", lookup)
 	}
-	if !before {
+	if !before && !w.alone {
 		w.metrics.applies.WithLabelValues("failed").Inc()
 		return fmt.Errorf("scopegate: the scope file cannot be applied, and none was applied before:\n%w", err)
 	}
@@ -159,10 +161,10 @@ func (w *watch) look(ctx context.Context) {
 		return
 	}
 	if changed := w.named.changed(); changed || !sameFile(w.seen, now) {
-		w.seen, w.settled, w.retry, w.failure = now, false, time.Time{}, ""
+		w.seen, w.settled, w.retry, w.failure, w.alone = now, false, time.Time{}, "", false
 		return
 	}
-	if w.settled || time.Now().Before(w.retry) {
+	if w.settled || w.waits() {
 		return
 	}
 	err = w.apply(ctx)
@@ -180,7 +182,17 @@ func (w *watch) look(ctx context.Context) {
 func (w *watch) settle(err error) {
 	var content scopes.Problems
 	w.settled = err == nil || errors.As(err, &content)
+	w.alone = errors.Is(err, store.ErrUnreachable) || errors.Is(err, store.ErrUncertain)
 	w.retry = time.Now().Add(retryInterval)
+}
+
+// waits reports whether it is too early to try again. Where the other nodes could not be
+// reached, it is of use as soon as they can, and of none before.
+func (w *watch) waits() bool {
+	if state, ok := w.store.Store().Replication(); ok && w.alone {
+		return !state.Joined || state.Err != nil
+	}
+	return time.Now().Before(w.retry)
 }
 
 func sameFile(a, b os.FileInfo) bool {

@@ -9,7 +9,7 @@ import (
 // written with it.
 func (r *replica) propose(ctx context.Context, c *change) error {
 	if r.standing.Epoch == "" {
-		return fmt.Errorf("%w: this node has never heard of them", ErrUnreachable)
+		return fmt.Errorf("%w: this node has not heard of the others yet", ErrHeadMoved)
 	}
 	next := standing{Head: r.standing.Head, sum: r.standing.sum}
 	next.Revision, next.Format = c.revision, format

@@ -165,6 +165,26 @@ func TestRevocationWithoutTheOthers(t *testing.T) {
 	}
 }
 
+// A change that comes before the node has heard of the others asks them first.
+func TestFirstChange(t *testing.T) {
+	t.Parallel()
+	n := newMemorySequencer().node()
+	n.set(func() { n.down = true })
+	s := openStore(t, newPath(t), clusterOptions(n))
+	eventually(t, s, "that they cannot be reached", func() bool { return s.replica.Load().replication().Err != nil })
+	create := func() error {
+		_, err := s.CreateAccount(context.Background(), tester, &scopes.Account{Name: "new"})
+		return err
+	}
+	if err := create(); !errors.Is(err, ErrUnreachable) {
+		t.Errorf("without the others: got %v, want ErrUnreachable", err)
+	}
+	n.set(func() { n.down = false })
+	if err := create(); err != nil {
+		t.Errorf("as soon as they can be reached: %v", err)
+	}
+}
+
 // Whatever the sequencer loses, what a node has acknowledged comes back from it.
 func TestLostHistory(t *testing.T) {
 	t.Parallel()
