@@ -72,6 +72,10 @@ var rules = []rule{
 		why: "whoever opens a store chooses what orders its changes",
 	},
 	{
+		applies: is("usage"), forbids: thirdPartyBut("go.etcd.io/bbolt", module+"/scopes"),
+		why: "usage counts what was decided; it must not be able to delay or change a decision, nor a token",
+	},
+	{
 		applies: is("proxy"), forbids: thirdPartyBut(module + "/scopes"),
 		why: "proxy handles one request, for whatever server it runs in and whatever the tokens come from",
 	},
@@ -184,6 +188,11 @@ func TestImportRulesBite(t *testing.T) {
 		{"/scopes/openapi", "github.com/pb33f/libopenapi/datamodel", true},
 		{"/caddymodule", "github.com/pb33f/libopenapi", false},
 		{"/usage", module + "/caddymodule", false},
+		{"/usage", module + "/store", false},
+		{"/usage", module + "/proxy", false},
+		{"/usage", "go.etcd.io/bbolt", true},
+		{"/proxy", module + "/usage", false},
+		{"/store", module + "/usage", false},
 		{"/caddymodule", caddy, true},
 		{"/caddymodule", module + "/store", true},
 		{"", module + "/caddymodule", true},

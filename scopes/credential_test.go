@@ -319,3 +319,15 @@ func FuzzParseDigest(f *testing.F) {
 		}
 	})
 }
+
+// TestTag: credentials have tags of their own, from which nothing of the digest can be told.
+func TestTag(t *testing.T) {
+	t.Parallel()
+	one, other := scopes.DigestOf("a-credential-of-some-length"), scopes.DigestOf("another-credential-of-some-length")
+	if one.Tag() == other.Tag() || len(one.Tag()) != 8 {
+		t.Errorf("got %q and %q, want two texts of 8 characters", one.Tag(), other.Tag())
+	}
+	if strings.Contains(one.String(), one.Tag()) {
+		t.Errorf("the tag %s is a part of the digest", one.Tag())
+	}
+}

@@ -1,0 +1,258 @@
+package usage
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/binary"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// FlushInterval is how often a ledger writes down what was counted: what a crash loses.
+const FlushInterval = 10 * time.Second
+
+// Options are what [Open] needs besides the path. The zero value is fit for use.
+type Options struct {
+	Now    func() time.Time // nil means time.Now
+	Logger *slog.Logger     // nil: nothing is logged
+	// Exchange is how several nodes tell each other what they have counted; nil for a
+	// single node.
+	Exchange Exchange
+	// Secret signs what goes through the exchange.
+	Secret string
+}
+
+// Ledger is a file with what was counted, and the meter whose counts it takes down. It is
+// safe for concurrent use. The file is held by one process, as a store is.
+type Ledger struct {
+	Meter *Meter
+
+	path     string
+	now      func() time.Time
+	log      *slog.Logger
+	exchange Exchange
+	secret   []byte
+
+	mu      sync.Mutex // guards what follows
+	db      *bolt.DB   // nil: it has failed and is to be opened again
+	origin  string     // of what this run counts
+	pending map[slot]*row
+	writing uint64        // the number of the last write that was begun
+	unsure  map[slot]*row // what was pending when it failed
+	retired time.Time     // when old days were last looked for
+	told    string        // the error that was last logged
+}
+
+// slot is where in the file something pending belongs.
+type slot struct {
+	day Day
+	key string
+}
+
+// maxPending bounds what is kept while the file cannot be written.
+const maxPending = maxCells
+
+// The buckets of the file, and what they hold.
+var (
+	bucketMeta    = []byte("meta")    // the keys below
+	bucketShelves = []byte("shelves") // shelf → the highest number of its rows
+	bucketRows    = []byte("rows")    // shelf → a bucket: key → row
+
+	keyFormat = []byte("format")
+	keySince  = []byte("since")  // Unix seconds, eight bytes: when the file was made
+	keySeq    = []byte("seq")    // of the last write
+	keyOrigin = []byte("origin") // of this node, unless each run has its own
+)
+
+// fileFormat is the layout of the buckets.
+const fileFormat = 1
+
+// ErrDamaged says that the file cannot be read. Nothing but what was counted is lost.
+var ErrDamaged = errors.New("usage: the file is damaged")
+
+// ErrClosed says that the ledger is closed.
+var ErrClosed = errors.New("usage: the ledger is closed")
+
+// Open opens a file, or makes it, with mode 0600. One that cannot be read is put aside,
+// under its name with ".damaged" and the time, and a new one is made: old counts are not
+// worth a gateway that does not start.
+func Open(path string, o Options) (*Ledger, error) {
+	l := &Ledger{
+		Meter: NewMeter(), path: path, now: o.Now, log: o.Logger, exchange: o.Exchange, secret: []byte(o.Secret),
+		pending: make(map[slot]*row),
+	}
+	if l.now == nil {
+		l.now = time.Now
+	}
+	if l.log == nil {
+		l.log = slog.New(slog.DiscardHandler)
+	}
+	err := l.open()
+	if errors.Is(err, ErrDamaged) {
+		aside := fmt.Sprintf("%s.damaged-%d", path, l.now().Unix())
+		l.log.Error("the file with the usage of tokens cannot be read; it is put aside, and counting begins anew",
+			"file", path, "aside", aside, "error", err)
+		if err := os.Rename(path, aside); err != nil {
+			return nil, fmt.Errorf("usage: putting the damaged file aside: %w", err)
+		}
+		err = l.open()
+	}
+	if err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// open opens the file and readies it for this run.
+func (l *Ledger) open() error {
+	const timeout = 2 * time.Second
+	db, err := openFile(l.path, timeout)
+	if err != nil {
+		return err
+	}
+	err = guard(func() error { return db.Update(l.prepare) })
+	if err != nil {
+		return errors.Join(err, db.Close())
+	}
+	l.db = db
+	return nil
+}
+
+func openFile(path string, timeout time.Duration) (db *bolt.DB, err error) {
+	err = guard(func() error {
+		const mode = 0o600
+		db, err = bolt.Open(path, mode, &bolt.Options{Timeout: timeout, FreelistType: bolt.FreelistMapType})
+		return err
+	})
+	if err == nil || errors.Is(err, ErrDamaged) {
+		return db, err
+	}
+	if damage := []error{bolt.ErrInvalid, bolt.ErrChecksum, bolt.ErrVersionMismatch}; isOneOf(err, damage) { //nolint:staticcheck // they are what Open returns
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	return nil, fmt.Errorf("usage: opening %s: %w", path, err)
+}
+
+func isOneOf(err error, these []error) bool {
+	for _, one := range these {
+		if errors.Is(err, one) {
+			return true
+		}
+	}
+	return false
+}
+
+// guard calls fn, and makes an error of what bbolt panics with on a damaged page.
+func guard(fn func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if cause := recover(); cause != nil {
+			err = fmt.Errorf("%w: %v", ErrDamaged, cause)
+		}
+	}()
+	return fn()
+}
+
+// prepare makes the buckets that are missing, and finds out as what this run counts.
+func (l *Ledger) prepare(tx *bolt.Tx) error {
+	for _, name := range [][]byte{bucketMeta, bucketShelves, bucketRows} {
+		if _, err := tx.CreateBucketIfNotExists(name); err != nil {
+			return err
+		}
+	}
+	meta := tx.Bucket(bucketMeta)
+	if err := l.checkFormat(meta); err != nil {
+		return err
+	}
+	if meta.Get(keySince) == nil {
+		if err := meta.Put(keySince, appendNumber(uint64(l.now().Unix()))); err != nil { //nolint:gosec // since 1970
+			return err
+		}
+	}
+	if l.origin != "" {
+		return nil
+	}
+	// Among several nodes each run is an origin of its own: a file that was copied or
+	// restored never disagrees with what the others have of it.
+	if kept := meta.Get(keyOrigin); kept != nil && l.exchange == nil {
+		l.origin = string(kept)
+		return nil
+	}
+	l.origin = newOrigin()
+	return meta.Put(keyOrigin, []byte(l.origin))
+}
+
+func (*Ledger) checkFormat(meta *bolt.Bucket) error {
+	switch found := meta.Get(keyFormat); {
+	case found == nil:
+		return meta.Put(keyFormat, []byte{fileFormat})
+	case len(found) != 1 || found[0] != fileFormat:
+		return fmt.Errorf("%w: it has format %d, and this version reads %d", ErrDamaged, found, fileFormat)
+	}
+	return nil
+}
+
+func newOrigin() string {
+	random := make([]byte, originBytes/2)
+	_, _ = rand.Read(random) // it never fails
+	return hex.EncodeToString(random)
+}
+
+func appendNumber(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
+
+func numberOf(b []byte) uint64 {
+	if len(b) != seqBytes {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
+}
+
+// Run writes down what is counted, and exchanges it with other nodes, until ctx ends.
+func (l *Ledger) Run(ctx context.Context) {
+	ticker := time.NewTicker(FlushInterval)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			l.tell(l.Flush())
+			l.tell(l.Sync(ctx))
+		case <-l.Meter.full:
+			l.tell(l.Flush())
+		}
+	}
+}
+
+// tell logs an error, once until it is another one.
+func (l *Ledger) tell(err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case err == nil || errors.Is(err, context.Canceled):
+	case l.told != err.Error():
+		l.told = err.Error()
+		l.log.Warn("what tokens are used for cannot be written down; it is kept in memory, as far as there is room", "error", err)
+	}
+}
+
+// Close writes down what was counted and closes the file.
+func (l *Ledger) Close() error {
+	err := l.Flush()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.path = ""; l.db == nil {
+		return nil // it is closed, or has failed, which was told
+	}
+	err = errors.Join(err, l.db.Close())
+	l.db = nil
+	return err
+}

@@ -1,0 +1,253 @@
+package usage
+
+import (
+	"encoding/binary"
+	"math/bits"
+	"runtime"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+)
+
+// Meter counts requests in memory. It takes no lock, does no I/O and does not allocate,
+// and it is safe for concurrent use.
+//
+// It has a table of cells, one for each key that was seen since the table was made, and
+// replaces the table when that fills up or is old. Each processor has cells of its own, for two
+// that count in the same memory wait for each other longer than all else takes.
+type Meter struct {
+	current atomic.Pointer[table]
+	lost    atomic.Uint64 // requests that found no cell
+	lanes   sync.Pool     // of *uint64: the processors' parts of a hash
+	lane    atomic.Uint32 // the last that was given out
+	full    chan struct{} // a message when the table fills up
+
+	mu      sync.Mutex // guards what follows, for who reads
+	retired []*table   // tables that were replaced: whoever was just counting may still add to one
+}
+
+// Sizes of a table, in cells of about 250 bytes.
+const (
+	minCells = 1 << 10
+	maxCells = 1 << 19
+	probes   = 32 // how far from its place a cell may stand
+)
+
+// table is some cells. The hash of a use tells its cell; two uses with one hash of 64 bits
+// are not expected, and nobody can make them: credentials' digests are in it, and
+// addresses of this process.
+type table struct {
+	cells  []cell
+	labels []label // of the cells
+	used   atomic.Int32
+	made   time.Time
+
+	// For who reads.
+	taken   int64 // Unix seconds when it was read before
+	retired time.Time
+}
+
+// cell is what is counted of one key, in two cache lines.
+type cell struct {
+	hash    atomic.Uint64 // 0: the cell is free
+	count   atomic.Uint64
+	last    atomic.Int64 // Unix seconds of the last request
+	status  [Classes]atomic.Uint32
+	latency [Buckets]atomic.Uint32
+}
+
+// label is what a cell is about. Whoever takes the cell writes it, and nobody after.
+type label struct {
+	ready atomic.Bool // it is written
+	use   Use
+	first int64 // Unix seconds of the first request
+}
+
+// NewMeter returns a meter that has counted nothing.
+func NewMeter() *Meter {
+	m := &Meter{full: make(chan struct{}, 1)}
+	m.lanes.New = func() any {
+		lane := uint64(m.lane.Add(1) % uint32(runtime.GOMAXPROCS(0))) //nolint:gosec // positive
+		return &lane
+	}
+	m.current.Store(newTable(minCells))
+	return m
+}
+
+func newTable(cells int) *table {
+	return &table{cells: make([]cell, cells), labels: make([]label, cells), made: time.Now()}
+}
+
+// Decided counts a decision.
+func (m *Meter) Decided(u *Use, now time.Time) {
+	seconds := now.Unix()
+	c := m.find(u, seconds)
+	if c == nil {
+		m.lost.Add(1)
+		return
+	}
+	c.count.Add(1)
+	if c.last.Load() < seconds {
+		c.last.Store(seconds)
+	}
+}
+
+// Answered counts how a request was answered that was let through: by which status, 0 for
+// none, and how long after the decision.
+func (m *Meter) Answered(u *Use, status int, took time.Duration, now time.Time) {
+	c := m.find(u, now.Unix())
+	if c == nil {
+		return
+	}
+	class := classOf(status)
+	c.status[class].Add(1)
+	if class != 0 {
+		c.latency[bucketOf(took)].Add(1)
+	}
+}
+
+// find returns the cell of a use, and takes one if it has none; nil if there is no room.
+func (m *Meter) find(u *Use, now int64) *cell {
+	lane := m.lanes.Get().(*uint64) //nolint:forcetypeassert // nothing else is in the pool
+	hash := u.hash(*lane)
+	m.lanes.Put(lane)
+	t := m.current.Load()
+	mask := uint64(len(t.cells) - 1) //nolint:gosec // positive
+	for i := range uint64(probes) {
+		at := (hash + i) & mask
+		c := &t.cells[at]
+		switch held := c.hash.Load(); {
+		case held == hash:
+			return c
+		case held != 0:
+			continue
+		case c.hash.CompareAndSwap(0, hash):
+			l := &t.labels[at]
+			l.use, l.first = *u, now
+			l.ready.Store(true)
+			m.noteUsed(t)
+			return c
+		case c.hash.Load() == hash:
+			return c
+		}
+	}
+	m.wake()
+	return nil
+}
+
+// noteUsed counts a cell that was taken. A table that is half full is to be read early.
+func (m *Meter) noteUsed(t *table) {
+	if int(t.used.Add(1)) == len(t.cells)/2 {
+		m.wake()
+	}
+}
+
+func (m *Meter) wake() {
+	select {
+	case m.full <- struct{}{}:
+	default:
+	}
+}
+
+// hash returns what tells the cell of a use from others, never 0. The API, the operation
+// and the version are known by their addresses: the label of a cell keeps those from
+// being used for anything else.
+func (u *Use) hash(lane uint64) uint64 {
+	h := lane
+	if u.Token != "" {
+		h ^= binary.LittleEndian.Uint64(u.Credential[:])
+	}
+	h = mix(h, address(u.API))
+	h = mix(h, address(u.Operation))
+	h = mix(h, address(unsafe.StringData(u.Version))) //nolint:gosec // it is only compared
+	small := uint64(u.Method)<<16 | uint64(u.Reason)<<8 | uint64(u.Shadow)
+	if u.Through {
+		small |= 1 << 63
+	}
+	return mix(h, small) | 1
+}
+
+func address[T any](p *T) uint64 { return uint64(uintptr(unsafe.Pointer(p))) } //nolint:gosec // it is only compared
+
+// mix returns a hash of two words: the halves of their product. The constants, which are
+// odd and have as many ones as zeros, keep small words from meeting.
+func mix(a, b uint64) uint64 {
+	high, low := bits.Mul64(a^0x9e3779b97f4a7c15, b^0xd1b54a32d192ed03)
+	return high ^ low
+}
+
+// tally is what was counted of one key since the meter was read before.
+type tally struct {
+	use         Use
+	first, last int64 // Unix seconds; last is 0 if there were answers only
+	counts      Counts
+}
+
+// How long tables are in use, and looked after. Whoever has just found a cell in a table may
+// be held up before he counts there; after this long he is not any more.
+const (
+	tableLife  = 10 * time.Minute
+	retiredFor = time.Minute
+)
+
+// read takes what was counted since it was called before, and how many requests found no
+// room.
+func (m *Meter) read(now time.Time) (tallies []tally, lost uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	lost = m.lost.Swap(0)
+	m.retired = slices.DeleteFunc(m.retired, func(t *table) bool {
+		tallies = t.take(tallies, now)
+		return time.Since(t.retired) > retiredFor
+	})
+	t := m.current.Load()
+	if used := int(t.used.Load()); used > len(t.cells)/4 || time.Since(t.made) > tableLife {
+		m.current.Store(newTable(sizeAfter(used, lost > 0)))
+		t.retired = time.Now()
+		m.retired = append(m.retired, t)
+	}
+	return t.take(tallies, now), lost
+}
+
+// sizeAfter returns the size of the table after one of which some cells were used.
+func sizeAfter(used int, overflowed bool) int {
+	size := minCells
+	for size < 4*used {
+		size *= 2
+	}
+	if overflowed {
+		size *= 4
+	}
+	return min(size, maxCells)
+}
+
+// take appends what the cells have counted, and sets them to zero.
+func (t *table) take(tallies []tally, now time.Time) []tally {
+	for i := range t.cells {
+		c, l := &t.cells[i], &t.labels[i]
+		if c.hash.Load() == 0 || !l.ready.Load() {
+			continue
+		}
+		one := tally{use: l.use, last: c.last.Swap(0)}
+		if one.counts = c.take(); one.counts == (Counts{}) {
+			continue
+		}
+		one.first = min(max(l.first, t.taken), one.last)
+		tallies = append(tallies, one)
+	}
+	t.taken = now.Unix()
+	return tallies
+}
+
+func (c *cell) take() (counts Counts) {
+	counts.Requests = c.count.Swap(0)
+	for i := range c.status {
+		counts.Status[i] = uint64(c.status[i].Swap(0))
+	}
+	for i := range c.latency {
+		counts.Latency[i] = uint64(c.latency[i].Swap(0))
+	}
+	return counts
+}

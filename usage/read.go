@@ -1,0 +1,116 @@
+package usage
+
+import (
+	"strings"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// Query says which rows are read.
+type Query struct {
+	// From and To are when the rows begin and end, to the hour, or to the day where hours
+	// are no longer known.
+	From, To time.Time
+	Token    string // the id of the only token to read of; "" for all
+}
+
+// Sample is what is known of one key in one hour or on one day.
+type Sample struct {
+	Key *Key // it must not be kept: the next sample has it too
+	// At is when the hour or the day begins.
+	At    time.Time
+	Whole bool // it is a day
+	// First and Last are when the first and the last request was on this day. They are
+	// zero if only answers were counted.
+	First, Last time.Time
+	Counts      *Counts // must not be kept either
+}
+
+// Since returns when the file was made, or the first day that it has, if another node has
+// counted before.
+func (l *Ledger) Since() (since time.Time, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err := l.reopen(); err != nil {
+		return time.Time{}, err
+	}
+	err = l.view(func(tx *bolt.Tx) error {
+		since = time.Unix(int64(numberOf(tx.Bucket(bucketMeta).Get(keySince))), 0).UTC() //nolint:gosec // since 1970
+		if days := shelvesBetween(tx, 0, lastDay); len(days) > 0 && days[0].Day.Time().Before(since) {
+			since = days[0].Day.Time()
+		}
+		return nil
+	})
+	return since, err
+}
+
+// Each calls fn with all that was counted, in the order of the days. What is still in
+// memory is written down first.
+func (l *Ledger) Each(q Query, fn func(*Sample)) error {
+	if err := l.Flush(); err != nil {
+		return err
+	}
+	return l.read(func(tx *bolt.Tx) error {
+		for _, s := range shelvesBetween(tx, DayOf(q.From), DayOf(q.To)) {
+			if err := eachRow(tx, s, q.Token, func(key *Key, r *row) { q.samples(s.Day, key, r, fn) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// read reads the file while others may write it.
+func (l *Ledger) read(fn func(*bolt.Tx) error) error {
+	l.mu.Lock()
+	if err := l.reopen(); err != nil {
+		l.mu.Unlock()
+		return err
+	}
+	db, path := l.db, l.path
+	l.mu.Unlock()
+	if err := guard(func() error { return db.View(fn) }); err != nil {
+		return readFailed(path, err)
+	}
+	return nil
+}
+
+// eachRow calls fn with the rows of a shelf that can be read.
+func eachRow(tx *bolt.Tx, s Shelf, token string, fn func(*Key, *row)) error {
+	prefix := ""
+	if token != "" {
+		prefix = token + keySeparator
+	}
+	rows := tx.Bucket(bucketRows).Bucket(s.key())
+	if rows == nil {
+		return nil
+	}
+	cursor := rows.Cursor()
+	for name, value := cursor.Seek([]byte(prefix)); name != nil && strings.HasPrefix(string(name), prefix); name, value = cursor.Next() {
+		key, ok := decodeKey(string(name))
+		r, err := decodeRow(value)
+		if ok && err == nil {
+			fn(&key, &r)
+		}
+	}
+	return nil
+}
+
+// samples calls fn with the parts of a row that were asked for.
+func (q *Query) samples(day Day, key *Key, r *row, fn func(*Sample)) {
+	from := q.From.Truncate(time.Hour)
+	for i := range r.parts {
+		s := Sample{Key: key, At: day.Time(), Whole: r.parts[i].hour == wholeDay, Counts: &r.parts[i].counts}
+		if !s.Whole {
+			s.At = s.At.Add(time.Duration(r.parts[i].hour) * time.Hour)
+			if s.At.Before(from) || s.At.After(q.To) {
+				continue
+			}
+		}
+		if r.last != 0 {
+			s.First, s.Last = time.Unix(r.first, 0).UTC(), time.Unix(r.last, 0).UTC()
+		}
+		fn(&s)
+	}
+}
