@@ -12,6 +12,7 @@ import (
 
 	"github.com/scopegate/scopegate/proxy"
 	"github.com/scopegate/scopegate/store"
+	"github.com/scopegate/scopegate/usage"
 )
 
 func init() {
@@ -173,6 +174,14 @@ func (a *App) Snapshot(now time.Time) proxy.Snapshot {
 		return snapshot
 	}
 	return nil
+}
+
+// Meter returns what counts how tokens are used; nil if nothing does.
+func (a *App) Meter() *usage.Meter {
+	if !a.ready.Load() || a.opened.usage == nil {
+		return nil
+	}
+	return a.opened.usage.Meter
 }
 
 func defaultStorePath() string {

@@ -13,6 +13,7 @@ import (
 
 	"github.com/scopegate/scopegate/proxy"
 	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/usage"
 )
 
 func init() {
@@ -49,6 +50,7 @@ type Handler struct {
 
 	gateway *proxy.Gateway
 	metrics *metrics
+	meter   func() *usage.Meter // nil counts no usage
 	logger  *zap.Logger
 	logged  bool // the server that the handler belongs to may keep an access log
 }
@@ -84,7 +86,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("scopegate: %w", err)
 	}
 	source := app.(*App) //nolint:forcetypeassert // the only type under this name
-	h.metrics = processMetrics
+	h.metrics, h.meter = processMetrics, source.Meter
 	places, err := h.places()
 	if err != nil {
 		return err
@@ -133,10 +135,12 @@ func (h *Handler) Validate() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	start := time.Now()
 	verdict := h.gateway.Judge(r)
-	h.metrics.count(verdict, time.Since(start))
+	decided := time.Now()
+	h.metrics.count(verdict, decided.Sub(start))
+	used := h.countUse(verdict, decided)
 	h.announce(r, verdict)
 	if verdict.Through {
-		return h.forward(w, r, next, verdict)
+		return h.forward(w, r, next, verdict, &used)
 	}
 	if h.OnDeny == "error" && !verdict.Preflight() && !proxy.IsTunnel(r.Method) {
 		h.gateway.HandOver(w, r)
@@ -146,11 +150,14 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyht
 	return nil
 }
 
-func (h *Handler) forward(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, v *proxy.Verdict) error {
+func (h *Handler) forward(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler, v *proxy.Verdict, used *counted) (err error) {
 	forwarded := h.gateway.Forward(w, r, v)
 	writer, r := h.gateway.Enter(forwarded, r, v)
-	defer h.gateway.Leave(v)
-	err := next.ServeHTTP(writer, r)
+	defer func() {
+		h.gateway.Leave(v)
+		used.answered(v, err)
+	}()
+	err = next.ServeHTTP(writer, r)
 	proxy.Returned(w, forwarded)
 	return err
 }

@@ -16,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/scopegate/scopegate/store"
+	"github.com/scopegate/scopegate/usage"
 )
 
 // stores has the open stores by canonical path. bbolt locks its file even within
@@ -35,6 +36,7 @@ type pooled struct {
 	path    string
 	logger  *slog.Logger
 	cluster cluster
+	usage   *usage.Ledger // nil: its file cannot be opened
 	cancel  context.CancelFunc
 	running sync.WaitGroup
 }
@@ -52,6 +54,7 @@ func openPooled(path string, logger *slog.Logger, wanted *peers) (*pooled, error
 	ctx, cancel := context.WithCancel(context.Background())
 	p.cancel = cancel
 	p.current.Store(s)
+	p.startUsage(ctx)
 	p.running.Go(func() { p.attend(ctx) })
 	p.running.Go(func() { p.review(ctx) })
 	return p, nil
@@ -65,7 +68,7 @@ func (p *pooled) Store() *store.Store { return p.current.Load() }
 func (p *pooled) Destruct() error {
 	p.cancel()
 	p.running.Wait()
-	err := errors.Join(p.Store().Close(), p.cluster.close())
+	err := errors.Join(p.Store().Close(), p.cluster.close(), p.closeUsage())
 	endRequests(p.logger)
 	return err
 }

@@ -90,6 +90,10 @@ type Verdict struct {
 	open       openRequest
 }
 
+// Credential returns the digest of the credential that the request was sent with; the
+// zero Digest if there was none, or none that could be read.
+func (v *Verdict) Credential() scopes.Digest { return v.found.digest }
+
 // Format writes a fixed text: a verdict has the request's header, and with it a
 // credential.
 func (*Verdict) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, "[verdict]") }

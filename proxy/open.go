@@ -57,10 +57,11 @@ type Ended struct {
 // Leave. It returns the writer and the request to go on with. In shadow, where nothing
 // is refused, nothing is ended either.
 func (g *Gateway) Enter(w http.ResponseWriter, r *http.Request, v *Verdict) (http.ResponseWriter, *http.Request) {
+	v.open.writer.ResponseWriter = w
 	if g.Requests == nil || g.Shadow || !v.Decision.Allowed() || g.Management && !isSafe(v.Method) {
-		return w, r
+		return &v.open.writer, r
 	}
-	v.open.gateway, v.open.writer.ResponseWriter = g, w
+	v.open.gateway = g
 	v.open.shard = &g.Requests.shards[rand.Uint32N(openShards)] //nolint:gosec // it only spreads them
 	if r.ProtoMajor == 3 {                                      // a deadline does not wake up whoever waits for the upstream
 		var ctx context.Context
@@ -210,10 +211,30 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 var errEnded = errors.New("the request is no longer allowed, and was ended")
 
 // endingWriter writes nothing any more once its request was ended: a server may set
-// a new deadline for each piece that it writes.
+// a new deadline for each piece that it writes. It takes note of how a request is answered.
 type endingWriter struct {
 	http.ResponseWriter
-	ended atomic.Bool
+	ended    atomic.Bool
+	status   int // of the answer; 0 as long as there is none
+	answered time.Time
+}
+
+// Answer returns how the next handler has answered, and when: with status 0 if it has not.
+// It is to be called when that has returned.
+func (v *Verdict) Answer() (status int, at time.Time) {
+	return v.open.writer.status, v.open.writer.answered
+}
+
+func (w *endingWriter) note(status int) {
+	if w.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
+		w.status, w.answered = status, time.Now()
+	}
+}
+
+// WriteHeader writes the header of the response.
+func (w *endingWriter) WriteHeader(status int) {
+	w.note(status)
+	w.ResponseWriter.WriteHeader(status)
 }
 
 // Write writes to the response's body.
@@ -221,6 +242,7 @@ func (w *endingWriter) Write(p []byte) (int, error) {
 	if w.ended.Load() {
 		return 0, errEnded
 	}
+	w.note(http.StatusOK)
 	return w.ResponseWriter.Write(p)
 }
 
@@ -229,6 +251,7 @@ const readFromBytes = 1 << 20
 
 // ReadFrom lets the server copy a response without a buffer, where it can.
 func (w *endingWriter) ReadFrom(from io.Reader) (total int64, err error) {
+	w.note(http.StatusOK)
 	for {
 		if w.ended.Load() {
 			return total, errEnded
@@ -249,6 +272,7 @@ func (w *endingWriter) FlushError() error {
 	if w.ended.Load() {
 		return errEnded
 	}
+	w.note(http.StatusOK)
 	return http.NewResponseController(w.ResponseWriter).Flush()
 }
 
