@@ -178,8 +178,13 @@ func TestNotEntered(t *testing.T) {
 		configure(g)
 		v := &Verdict{Method: http.MethodPost, Decision: scopes.Decision{Reason: scopes.Allowed}, Through: true}
 		w, r := newDeadlines(), parse(t, "POST /actions HTTP/1.1\nHost: h")
-		if writer, request := g.Enter(w, r, v); writer != w || request != r {
+		writer, request := g.Enter(w, r, v)
+		if v.open.shard != nil || request != r {
 			t.Errorf("%s: it was entered", name)
+		}
+		writer.WriteHeader(http.StatusAccepted)
+		if status, at := v.Answer(); status != http.StatusAccepted || at.IsZero() {
+			t.Errorf("%s: the answer is %d at %v, want 202 and when", name, status, at)
 		}
 		g.Source = closed{}
 		if ended := requests.Review(); len(ended) > 0 {
