@@ -101,13 +101,13 @@ func (l *Ledger) gather() {
 		lost += l.note(slot{day, key.encode()}, hour, &t.counts, t.first, t.last)
 	}
 	if lost > 0 {
-		key := Key{Reason: reasonLost}
+		key := Key{Reason: ReasonLost}
 		l.note(slot{day, key.encode()}, hour, &Counts{Requests: lost}, now.Unix(), now.Unix())
 	}
 }
 
-// reasonLost is the reason in the key of the row that counts what could not be counted.
-const reasonLost = "lost"
+// ReasonLost is the reason in the key of the row that counts what could not be counted.
+const ReasonLost = "lost"
 
 // note adds to what is pending, and returns how many requests there was no room for.
 func (l *Ledger) note(at slot, hour uint8, counts *Counts, first, last int64) (lost uint64) {

@@ -319,7 +319,7 @@ func TestNoRoom(t *testing.T) {
 	for _, c := range got {
 		counted += c.Requests
 	}
-	if lost := got[Key{Method: "", Reason: reasonLost}].Requests; lost == 0 || counted != all {
+	if lost := got[Key{Method: "", Reason: ReasonLost}].Requests; lost == 0 || counted != all {
 		t.Errorf("%d lost, %d in all; want some, %d", lost, counted, all)
 	}
 	if keys := slices.Collect(maps.Keys(got)); len(keys) < minCells/2 {

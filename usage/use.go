@@ -95,3 +95,6 @@ func decodeKey(s string) (k Key, ok bool) {
 	k.Through = parts[len(texts)] == through
 	return k, true
 }
+
+// Compare orders keys by token, API, version, operation, method and the rest.
+func (k *Key) Compare(other *Key) int { return strings.Compare(k.encode(), other.encode()) }
