@@ -127,7 +127,7 @@ func (g *Gateway) judge(v *Verdict, r *http.Request) {
 	target, ok := readTarget(r)
 	v.Target = target
 	if !ok || !wellFramed(r) {
-		v.Decision.Reason = scopes.MalformedRequest
+		v.Decision.Deny(scopes.MalformedRequest)
 		return
 	}
 	view := g.viewOf(snapshot.Catalog())
@@ -154,7 +154,8 @@ func (g *Gateway) decide(v *Verdict, r *http.Request, snapshot Snapshot, view *s
 	v.Decision = e.Decide(&v.Grant)
 	mayShadow := v.Decision.Reason != scopes.MalformedRequest
 	if !ok {
-		v.Decision = scopes.Decision{Reason: scopes.MalformedRequest}
+		v.Decision = scopes.Decision{}
+		v.Decision.Deny(scopes.MalformedRequest)
 	}
 	v.Through = v.Decision.Allowed() || g.Shadow && mayShadow
 	v.API, v.Version = v.Decision.API, v.Decision.Version

@@ -23,6 +23,9 @@ type Request struct {
 // Decision is allow, or deny with exactly one reason. The zero Decision denies.
 type Decision struct {
 	Reason Reason
+	// Shadow is what would be the reason if the token had its shadow scopes instead of
+	// its scopes. It is the Reason where the token has none, and of a denial.
+	Shadow Reason
 	// API and Operation are nil until the request's target has named them. They
 	// must not be modified.
 	API       *API
@@ -37,6 +40,9 @@ type Decision struct {
 
 // Allowed reports whether the request is to be forwarded.
 func (d *Decision) Allowed() bool { return d.Reason == Allowed }
+
+// Deny makes the decision a denial, and leaves what it says about the request.
+func (d *Decision) Deny(reason Reason) { d.Reason, d.Shadow = reason, reason }
 
 // View is the part of a catalog that one site serves. It is immutable and safe
 // for concurrent use.
@@ -66,11 +72,11 @@ func (v *View) Route(r *Request) Decision {
 	e.grant = &Grant{Access: ReadWrite}
 	for _, c := range [...]check{checkTarget, checkOperation, checkVersion} {
 		if reason := e.check(c); reason != Allowed {
-			e.decision.Reason = reason
+			e.decision.Deny(reason)
 			return e.decision
 		}
 	}
-	e.decision.Reason = Allowed
+	e.decision.Reason, e.decision.Shadow = Allowed, Allowed
 	return e.decision
 }
 
@@ -128,11 +134,11 @@ func (e *Evaluation) Decide(g *Grant) Decision {
 	e.grant = g
 	for c := range numChecks {
 		if reason := e.check(c); reason != Allowed {
-			e.decision.Reason = reason
+			e.decision.Deny(reason)
 			return e.decision
 		}
 	}
-	e.decision.Reason = Allowed
+	e.decision.Reason, e.decision.Shadow = Allowed, e.shadow()
 	return e.decision
 }
 
@@ -250,22 +256,35 @@ func (e *Evaluation) ownAccount() bool {
 // scopes looks for a rule that grants what was asked for, and else tells how far
 // the best one came.
 func (e *Evaluation) scopes() Reason {
-	reason := e.bestRule()
+	reason := e.granted()
 	if e.methodOnly && (reason == Allowed || reason == OperationNotGranted) {
 		return MethodNotGranted
 	}
 	return reason
 }
 
-func (e *Evaluation) bestRule() Reason {
+func (e *Evaluation) granted() Reason {
 	if e.grant.Access != ScopedAccess {
 		if e.leaf.api.Name == Management {
 			return APINotGranted
 		}
 		return unless(e.grant.Access.Methods().Has(e.method), MethodNotGranted)
 	}
+	return e.best(&e.grant.Rules)
+}
+
+// shadow tells what the shadow scopes say to a request that is allowed.
+func (e *Evaluation) shadow() Reason {
+	if !e.grant.HasShadow {
+		return Allowed
+	}
+	return e.best(&e.grant.Shadow)
+}
+
+// best tells how far the best of some rules came.
+func (e *Evaluation) best(rules *RuleSet) Reason {
 	reason := APINotGranted
-	for rule := range e.grant.Rules.All() {
+	for rule := range rules.All() {
 		if rule.api != e.leaf.api.index {
 			continue
 		}

@@ -20,7 +20,9 @@ var checkNames = [numChecks]string{
 
 // Explain decides as [View.Decide] does and tells every step. The decision is
 // that of the first check that fails; those after it that do not depend on it
-// are told too, so that one sees what else would be missing.
+// are told too, so that one sees what else would be missing. The last step of an
+// allowed request is what the token's shadow scopes say, if it has any: it may fail,
+// and the decision is not changed by it.
 func (v *View) Explain(r *Request, g *Grant) (Decision, []Step) {
 	var e Evaluation
 	e.Begin(v, r)
@@ -35,11 +37,15 @@ func (v *View) Explain(r *Request, g *Grant) (Decision, []Step) {
 		steps = append(steps, Step{checkNames[c], reason == Allowed, e.tell(c, reason)})
 		if verdict.Reason == Allowed {
 			verdict = e.decision
-			verdict.Reason = reason
+			verdict.Deny(reason) // or allow, so far
 		}
 		if reason != Allowed && c.endsAll() {
 			break
 		}
+	}
+	if verdict.Allowed() && g.HasShadow {
+		verdict.Shadow = e.shadow()
+		steps = append(steps, Step{"shadow", verdict.Shadow == Allowed, e.tellShadow(verdict.Shadow)})
 	}
 	return verdict, steps
 }
@@ -170,6 +176,18 @@ func (e *Evaluation) tellScopes(reason Reason) string {
 		}
 		return fmt.Sprintf("a legacy token with access %s to every API", e.grant.Access)
 	}
+	return e.tellRules(reason)
+}
+
+func (e *Evaluation) tellShadow(reason Reason) string {
+	if reason == Allowed {
+		return "the shadow scopes allow it too"
+	}
+	return fmt.Sprintf("not enforced: the shadow scopes would deny it as %s, for %s", reason, e.tellRules(reason))
+}
+
+// tellRules says how far the best of some rules came.
+func (e *Evaluation) tellRules(reason Reason) string {
 	switch reason {
 	case Allowed:
 		return "a scope grants API, version, method and operation"

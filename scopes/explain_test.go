@@ -31,6 +31,11 @@ accounts:
       old-erp:
         contact: {email: it@acme.example}
         access: read_only
+      moving:
+        contact: {email: it@acme.example}
+        access: read_only
+        version: "v1"
+        shadow: [{api: orders, methods: [GET], operations: [list]}]
 `
 
 func TestExplain(t *testing.T) {
@@ -98,6 +103,47 @@ pass expiry: the token does not expire
 pass source: the token may be used from everywhere
 pass operation: API orders, operation list: GET /orders/{account}
 FAIL version: the request states version "v3"; the API has "v1", "v2"`,
+		},
+		{
+			"a shadow that would allow it", "acme/moving", "GET", "/orders/acme", nil, `
+allow
+pass target: "/orders/acme" reads the same for every parser
+pass credential: token acme/moving
+pass state: the token is active
+pass expiry: the token does not expire
+pass source: the token may be used from everywhere
+pass operation: API orders, operation list: GET /orders/{account}
+pass version: version "v1", filled in and told to the upstream in Api-Version
+pass account: the path names account "acme"; the token's account is "acme", "IRab12cd34"
+pass scopes: a legacy token with access read_only to every API
+pass shadow: the shadow scopes allow it too`,
+		},
+		{
+			"a shadow that would deny it", "acme/moving", "GET", "/orders/acme/7", nil, `
+allow
+pass target: "/orders/acme/7" reads the same for every parser
+pass credential: token acme/moving
+pass state: the token is active
+pass expiry: the token does not expire
+pass source: the token may be used from everywhere
+pass operation: API orders, operation one: GET|PUT /orders/{account}/{id}
+pass version: version "v1", filled in and told to the upstream in Api-Version
+pass account: the path names account "acme"; the token's account is "acme", "IRab12cd34"
+pass scopes: a legacy token with access read_only to every API
+FAIL shadow: not enforced: the shadow scopes would deny it as operation_not_granted, for no scope for this API, version and method has operation one`,
+		},
+		{
+			"a denial has no shadow", "acme/moving", "PUT", "/orders/acme/7", nil, `
+method_not_granted
+pass target: "/orders/acme/7" reads the same for every parser
+pass credential: token acme/moving
+pass state: the token is active
+pass expiry: the token does not expire
+pass source: the token may be used from everywhere
+pass operation: API orders, operation one: GET|PUT /orders/{account}/{id}
+pass version: version "v1", filled in and told to the upstream in Api-Version
+pass account: the path names account "acme"; the token's account is "acme", "IRab12cd34"
+FAIL scopes: a legacy token with access read_only to every API`,
 		},
 		{
 			"nowhere", "-", "GET", "/invoices?q=1", nil, `

@@ -35,6 +35,13 @@ type Grant struct {
 	Expires int64
 	Sources []netip.Prefix // none means everywhere
 	Rules   RuleSet
+	// Shadow is what is decided on too, and not enforced, if HasShadow.
+	Shadow    RuleSet
+	HasShadow bool
+	// Limits bound how often the token may be used; they are sorted by API, that for
+	// all APIs together first. No decision here counts requests. They are shared by
+	// many grants, and must not be modified.
+	Limits []Limit
 }
 
 // Rule is one scope of a token, compiled against a [Catalog]: an API and bit sets

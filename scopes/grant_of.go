@@ -20,5 +20,8 @@ func GrantOf(account *Account, t *Token, c *Catalog) Grant {
 	}
 	rules, _ := c.Rules(nil, t)
 	g.Rules = RulesOf(rules)
+	shadow, _ := c.Rules(nil, &Token{Scopes: t.Shadow})
+	g.Shadow, g.HasShadow = RulesOf(shadow), len(t.Shadow) > 0
+	g.Limits = t.Limits
 	return g
 }

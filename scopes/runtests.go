@@ -62,6 +62,7 @@ func (t *Test) grant(tokens map[string]declared, c *Catalog) Grant {
 	if !t.From.IsValid() {
 		g.Sources = nil
 	}
+	g.HasShadow = false // a test is about what is enforced
 	return g
 }
 
