@@ -12,6 +12,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/scopegate/scopegate/store"
+	"github.com/scopegate/scopegate/usage"
 )
 
 func init() {
@@ -41,7 +42,8 @@ func init() {
 //	POST   /scopegate/tokens/{ref}/import              {"digest", "last_four"}
 //	POST   /scopegate/tokens/{ref}/activate
 //	POST   /scopegate/tokens/{ref}/deactivate
-//	GET    /scopegate/reports/legacy
+//	GET    /scopegate/reports/{report}?window=&token=&detail=
+//	GET    /scopegate/suggest?window=&token=
 //	GET    /scopegate/backup                           the answer is a copy of the store
 //	POST   /scopegate/restore                          the body is such a copy
 //	GET    /scopegate/health                           503 where nothing can be decided
@@ -66,7 +68,7 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements [caddy.AdminRouter].
 func (*Admin) Routes() []caddy.AdminRoute {
-	m := management{store: activeStore, actor: adminActor}
+	m := management{store: activeStore, usage: activeUsage, actor: adminActor}
 	return slices.Concat(m.routes(), m.fileRoutes(), m.clusterRoutes())
 }
 
@@ -75,12 +77,39 @@ func (*Admin) Routes() []caddy.AdminRoute {
 var (
 	errNoApp   = errors.New("the running configuration has no scopegate app; add the global option scopegate to it")
 	errNotOpen = errors.New("the store is not open yet; try again in a moment")
+	// errNotCounted: the log says why.
+	errNotCounted = errors.New("how tokens are used is not counted; the server's log says why")
 )
 
 // activeStore returns the store of the configuration that runs now. It is looked
 // up for each request: an admin router outlives the configuration that it was
 // made for, and after a rejected reload it belongs to one that never ran.
 func activeStore() (*store.Store, error) {
+	app, err := activeApp()
+	if err != nil {
+		return nil, err
+	}
+	s := app.Store()
+	if s == nil {
+		return nil, unavailable(errNotOpen)
+	}
+	return s, nil
+}
+
+// activeUsage returns what has counted the uses of the tokens in activeStore.
+func activeUsage() (*usage.Ledger, error) {
+	app, err := activeApp()
+	if err != nil {
+		return nil, err
+	}
+	ledger := app.Ledger()
+	if ledger == nil {
+		return nil, unavailable(errNotCounted)
+	}
+	return ledger, nil
+}
+
+func activeApp() (*App, error) {
 	app, err := caddy.ActiveContext().AppIfConfigured("scopegate")
 	if errors.Is(err, caddy.ErrNotConfigured) {
 		return nil, unavailable(errNoApp)
@@ -88,11 +117,7 @@ func activeStore() (*store.Store, error) {
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	s := app.(*App).Store() //nolint:forcetypeassert // the only type under this name
-	if s == nil {
-		return nil, unavailable(errNotOpen)
-	}
-	return s, nil
+	return app.(*App), nil //nolint:forcetypeassert // the only type under this name
 }
 
 func unavailable(err error) error {

@@ -12,6 +12,7 @@ import (
 	"github.com/scopegate/scopegate/proxy"
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
+	"github.com/scopegate/scopegate/usage"
 )
 
 func init() {
@@ -58,11 +59,20 @@ func (a *AdminHandler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("scopegate: %w", err)
 	}
 	a.app = app.(*App) //nolint:forcetypeassert // the only type under this name
-	m := management{store: a.store, actor: a.actor}
+	m := management{store: a.store, usage: a.usage, actor: a.actor}
 	a.serving = serveOperations(m.routes())
 	a.origins = http.NewCrossOriginProtection()
 	a.logger = ctx.Logger()
 	return nil
+}
+
+// usage returns what has counted the uses of the tokens in the store.
+func (a *AdminHandler) usage() (*usage.Ledger, error) {
+	ledger := a.app.Ledger()
+	if ledger == nil {
+		return nil, unavailable(errNotCounted)
+	}
+	return ledger, nil
 }
 
 // Validate checks what the JSON form could get wrong.

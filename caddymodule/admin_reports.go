@@ -1,68 +1,138 @@
 package caddymodule
 
 import (
+	"context"
 	"net/http"
+	"time"
 
+	"github.com/caddyserver/caddy/v2"
+
+	"github.com/scopegate/scopegate/reports"
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
 )
 
-// legacyReport is what is known of the tokens that have access to every API.
-type legacyReport struct {
-	// Basis says what the scopes rest on.
-	Basis  string        `json:"basis"`
-	Tokens []legacyToken `json:"tokens"`
+// reportKind is a report that the management routes give.
+type reportKind struct {
+	path   string
+	window time.Duration // that it looks back if none is asked for
+	make   func(*reports.Estate, *reports.Usage, bool) any
 }
 
-// legacyToken is a legacy token with the scopes that it would need instead.
-type legacyToken struct {
-	shownToken
-	Scopes     []shownScope `json:"scopes"`
-	Operations int          `json:"operations"` // that it may use today
+const (
+	week    = 7 * 24 * time.Hour
+	month   = 30 * 24 * time.Hour
+	quarter = 90 * 24 * time.Hour
+)
+
+// reportKinds are all reports. The last argument asks for detail, to the operation.
+var reportKinds = []reportKind{
+	{"reports/usage", week, func(e *reports.Estate, u *reports.Usage, detail bool) any { return reports.ReportUsage(e, u, detail) }},
+	{"reports/errors", week, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.ReportErrors(e, u) }},
+	{"reports/unused", quarter, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.ReportUnused(e, u) }},
+	{"reports/overprivileged", quarter, func(e *reports.Estate, u *reports.Usage, detail bool) any {
+		return reports.ReportOverprivileged(e, u, detail)
+	}},
+	{"reports/rotation", quarter, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.ReportRotation(e, u) }},
+	{"reports/legacy", quarter, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.ReportLegacy(e, u) }},
+	{"reports/contacts", week, func(e *reports.Estate, _ *reports.Usage, _ bool) any { return reports.ReportContacts(e) }},
+	{"reports/shadow", month, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.ReportShadow(e, u) }},
+	{"suggest", quarter, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.Suggest(e, u) }},
 }
 
-// everythingToday: what a legacy token does is not counted, so what it would need is
-// not known.
-const everythingToday = "all that the access covers today: this version does not count what tokens use"
+func (m *management) reportRoutes() []caddy.AdminRoute {
+	routes := make([]caddy.AdminRoute, len(reportKinds))
+	for i := range reportKinds {
+		kind := &reportKinds[i]
+		answer := func(r *http.Request) (any, error) { return m.report(r, kind) }
+		routes[i] = caddy.AdminRoute{Pattern: "/scopegate/" + kind.path, Handler: resource{http.MethodGet: answer}}
+	}
+	return routes
+}
 
-// reportLegacy lists the legacy tokens with the scopes that equal their access.
-func (m *management) reportLegacy(r *http.Request) (any, error) {
-	s, err := m.onlyStore(r)
+// maxWindow is how far back a report can look.
+const maxWindow = 400 * 24 * time.Hour
+
+// report makes a report of the window before now, of all tokens or of one.
+func (m *management) report(r *http.Request, kind *reportKind) (any, error) {
+	values, err := parameters(r, "window", "token", "detail")
 	if err != nil {
 		return nil, err
 	}
-	tokens, err := s.Tokens(store.Filter{Access: "legacy"})
+	if err := noBody(r); err != nil {
+		return nil, err
+	}
+	window := kind.window
+	if text := values.Get("window"); text != "" {
+		if window, err = scopes.ParseInterval(text); err != nil || window > maxWindow {
+			return nil, failf(http.StatusBadRequest, "window is how far to look back, at most 400d, such as 30d, not %q", text)
+		}
+	}
+	detail, err := switched(values, "detail")
 	if err != nil {
 		return nil, err
 	}
-	apis, err := s.APIs()
+	s, err := m.store()
 	if err != nil {
 		return nil, err
 	}
-	report := legacyReport{Basis: everythingToday, Tokens: make([]legacyToken, len(tokens))}
+	estate, err := estateOf(s, values.Get("token"))
+	if err != nil {
+		return nil, err
+	}
+	used, err := m.collect(r.Context(), estate, window, values.Has("token"))
+	if err != nil {
+		return nil, err
+	}
+	return kind.make(estate, used, detail), nil
+}
+
+// collect reads what was counted in the window before now, on all nodes as far as they
+// have told.
+func (m *management) collect(ctx context.Context, estate *reports.Estate, window time.Duration, one bool) (*reports.Usage, error) {
+	ledger, err := m.usage()
+	if err != nil {
+		return nil, err
+	}
+	if err := ledger.Sync(ctx); err != nil {
+		return nil, unavailable(err)
+	}
+	id := ""
+	if one {
+		id = estate.Tokens[0].ID
+	}
+	return reports.Collect(ledger, estate.Now.Add(-window), estate.Now, id)
+}
+
+// estateOf returns what there is now: all tokens, or the one with a name or id.
+func estateOf(s *store.Store, ref string) (*reports.Estate, error) {
+	var tokens []store.Token
+	var err error
+	if ref == "" {
+		tokens, err = s.Tokens(store.Filter{})
+	} else {
+		tokens = make([]store.Token, 1)
+		tokens[0], err = s.Token(ref)
+	}
+	if err != nil {
+		return nil, err
+	}
+	snapshot := s.Snapshot()
+	if snapshot == nil {
+		return nil, unavailable(errNotOpen)
+	}
+	estate := &reports.Estate{Catalog: snapshot.Catalog(), Tokens: make([]reports.Token, len(tokens)), Now: time.Now()}
 	for i := range tokens {
-		shown := &report.Tokens[i]
-		shown.shownToken = showToken(&tokens[i])
-		shown.Scopes, shown.Operations = equalScopes(apis, tokens[i].Access)
+		estate.Tokens[i] = reportedToken(&tokens[i])
 	}
-	return report, nil
+	return estate, nil
 }
 
-// equalScopes returns scopes for all that an access covers, and how many operations
-// that are.
-func equalScopes(apis []scopes.API, access scopes.Access) (equal []shownScope, operations int) {
-	for i := range apis {
-		api := &apis[i]
-		var methods scopes.Methods
-		for _, op := range api.Operations {
-			if has := op.Methods & access.Methods(); has != 0 {
-				methods |= has
-				operations++
-			}
-		}
-		if methods != 0 {
-			equal = append(equal, shownScope{API: api.Name, Versions: api.Versions, Methods: methods.Names()})
-		}
+func reportedToken(t *store.Token) reports.Token {
+	told := reports.Token{ID: t.ID, Account: t.Account, Token: t.Token, Held: t.Held, Created: t.Created}
+	told.Inactive = t.Inactive || t.Deleted
+	for _, c := range t.Credentials {
+		told.Credentials = append(told.Credentials, reports.Credential(c))
 	}
-	return equal, operations
+	return told
 }

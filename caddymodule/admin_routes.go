@@ -16,6 +16,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/scopegate/scopegate/store"
+	"github.com/scopegate/scopegate/usage"
 )
 
 // management is what the management routes do. The command line uses it too, on a
@@ -23,6 +24,9 @@ import (
 type management struct {
 	// store returns the store to manage. Its error goes to the client.
 	store func() (*store.Store, error)
+	// usage returns what has counted the uses of the store's tokens. Its error goes to the
+	// client.
+	usage func() (*usage.Ledger, error)
 	// actor says who sent a request.
 	actor func(*http.Request) store.Actor
 }
@@ -39,7 +43,7 @@ type resource map[string]verb
 // method tells which: actions are POST, and names have no POST.
 func (m *management) routes() []caddy.AdminRoute {
 	const get, post, patch, del = http.MethodGet, http.MethodPost, http.MethodPatch, http.MethodDelete
-	return m.tellAll([]caddy.AdminRoute{
+	return m.tellAll(slices.Concat(m.reportRoutes(), []caddy.AdminRoute{
 		{Pattern: "/scopegate/", Handler: resource{}},
 		{Pattern: "/scopegate/status", Handler: resource{get: m.status}},
 		{Pattern: "/scopegate/openapi.json", Handler: resource{get: m.openapi}},
@@ -51,7 +55,6 @@ func (m *management) routes() []caddy.AdminRoute {
 		{Pattern: "/scopegate/log", Handler: resource{get: m.log}},
 		{Pattern: "/scopegate/accounts", Handler: resource{get: m.accounts, post: m.createAccount}},
 		{Pattern: "/scopegate/accounts/{account}", Handler: resource{get: m.account, del: m.deleteAccount}},
-		{Pattern: "/scopegate/reports/legacy", Handler: resource{get: m.reportLegacy}},
 		{Pattern: "/scopegate/tokens", Handler: resource{get: m.tokens, post: m.createToken}},
 		{Pattern: "/scopegate/tokens/{first}", Handler: resource{get: m.token, patch: m.updateToken, del: m.deleteToken}},
 		{
@@ -59,7 +62,7 @@ func (m *management) routes() []caddy.AdminRoute {
 			Handler: resource{get: m.token, patch: m.updateToken, del: m.deleteToken, post: m.actOnID},
 		},
 		{Pattern: "/scopegate/tokens/{first}/{second}/{action}", Handler: resource{post: m.actOnName}},
-	})
+	}))
 }
 
 // ServeHTTP implements [caddy.AdminHandler].

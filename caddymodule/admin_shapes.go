@@ -116,7 +116,7 @@ func showScopes(t *store.Token) []shownScope {
 func showCredentials(t *store.Token) []shownCredential {
 	shown := make([]shownCredential, len(t.Credentials))
 	for i, c := range t.Credentials {
-		shown[i] = shownCredential(c)
+		shown[i] = shownCredential{c.LastFour, c.Created, c.Ends}
 	}
 	return shown
 }

@@ -176,12 +176,12 @@ func (a *App) Snapshot(now time.Time) proxy.Snapshot {
 	return nil
 }
 
-// Meter returns what counts how tokens are used; nil if nothing does.
-func (a *App) Meter() *usage.Meter {
-	if !a.ready.Load() || a.opened.usage == nil {
+// Ledger returns what counts how tokens are used; nil if nothing does.
+func (a *App) Ledger() *usage.Ledger {
+	if !a.ready.Load() {
 		return nil
 	}
-	return a.opened.usage.Meter
+	return a.opened.usage
 }
 
 func defaultStorePath() string {

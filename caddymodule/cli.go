@@ -32,7 +32,7 @@ did what it says, 1 if it failed, and 2 if "plan" or "drift" found a difference.
 			onlySubcommands(cmd)
 			cmd.AddCommand(
 				validateCommand(), planCommand(), applyCommand(), exportCommand(), driftCommand(),
-				explainCommand(), statusCommand(), tokenCommand(), accountCommand(), reportCommand(), logCommand(),
+				explainCommand(), statusCommand(), tokenCommand(), accountCommand(), reportCommand(), suggestCommand(), cleanupCommand(), logCommand(),
 				importDocumentsCommand(),
 				backupCommand(), restoreCommand(), clusterCommand(),
 			)

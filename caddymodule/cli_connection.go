@@ -95,9 +95,12 @@ func (c *connection) with(use storeUse, do func(*client) error) error {
 
 // withStore opens the store file and runs do with a client for routes that serve it.
 func (c *connection) withStore(use storeUse, do func(*client) error) error {
-	return c.withOpen(use, func(s *store.Store) error {
+	return c.withOpen(use, func(s *store.Store) (err error) {
+		counted := usageFile{path: c.store + usageSuffix}
+		defer func() { err = errors.Join(err, counted.close()) }()
 		m := management{
 			store: func() (*store.Store, error) { return s, nil },
+			usage: counted.open,
 			actor: func(*http.Request) store.Actor { return store.Actor{Name: "store file, user " + currentUser()} },
 		}
 		return do(&client{http: http.Client{Transport: inProcess(m.routes())}, base: "http://localhost"})

@@ -50,7 +50,7 @@ type Handler struct {
 
 	gateway *proxy.Gateway
 	metrics *metrics
-	meter   func() *usage.Meter // nil counts no usage
+	usage   func() *usage.Ledger // what counts the uses; nil, or what returns nil, counts none
 	logger  *zap.Logger
 	logged  bool // the server that the handler belongs to may keep an access log
 }
@@ -86,7 +86,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("scopegate: %w", err)
 	}
 	source := app.(*App) //nolint:forcetypeassert // the only type under this name
-	h.metrics, h.meter = processMetrics, source.Meter
+	h.metrics, h.usage = processMetrics, source.Ledger
 	places, err := h.places()
 	if err != nil {
 		return err

@@ -3,6 +3,8 @@ package caddymodule
 import (
 	"context"
 	"errors"
+	"net/http"
+	"os"
 	"time"
 
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
@@ -34,6 +36,31 @@ func (p *pooled) closeUsage() error {
 	return p.usage.Close()
 }
 
+// usageFile is the file with the usage of a store that a command has opened itself.
+type usageFile struct {
+	path   string
+	ledger *usage.Ledger // nil until it is asked for
+}
+
+func (f *usageFile) open() (*usage.Ledger, error) {
+	if f.ledger != nil {
+		return f.ledger, nil
+	}
+	if _, err := os.Stat(f.path); err != nil {
+		return nil, failf(http.StatusNotFound, "no use of these tokens was counted: %w", err)
+	}
+	ledger, err := usage.Open(f.path, usage.Options{})
+	f.ledger = ledger
+	return ledger, err
+}
+
+func (f *usageFile) close() error {
+	if f.ledger == nil {
+		return nil
+	}
+	return f.ledger.Close()
+}
+
 // counted is a request whose use is counted.
 type counted struct {
 	meter   *usage.Meter // nil: it is not counted
@@ -43,15 +70,15 @@ type counted struct {
 
 // countUse counts what a request uses.
 func (h *Handler) countUse(v *proxy.Verdict, decided time.Time) counted {
-	if h.meter == nil || v.Preflight() {
+	if h.usage == nil || v.Preflight() {
 		return counted{}
 	}
-	meter := h.meter()
-	if meter == nil {
+	ledger := h.usage()
+	if ledger == nil {
 		return counted{}
 	}
-	c := counted{meter, useOf(v), decided}
-	meter.Decided(&c.use, decided)
+	c := counted{ledger.Meter, useOf(v), decided}
+	c.meter.Decided(&c.use, decided)
 	return c
 }
 

@@ -9,7 +9,8 @@ import (
 	"github.com/scopegate/scopegate/usage"
 )
 
-// Basis is the window that a report rests on.
+// Basis is the window that a report rests on. What was counted is known by the hour, so
+// that the hour counts whole in which it begins.
 type Basis struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`

@@ -34,7 +34,15 @@ var managementOperations = []Operation{
 	{"tokens/import", MethodOf("POST"), "/scopegate/tokens/{account}/{token}/import"},
 	{"tokens/activate", MethodOf("POST"), "/scopegate/tokens/{account}/{token}/activate"},
 	{"tokens/deactivate", MethodOf("POST"), "/scopegate/tokens/{account}/{token}/deactivate"},
+	{"reports/usage", MethodOf("GET"), "/scopegate/reports/usage"},
+	{"reports/errors", MethodOf("GET"), "/scopegate/reports/errors"},
+	{"reports/unused", MethodOf("GET"), "/scopegate/reports/unused"},
+	{"reports/overprivileged", MethodOf("GET"), "/scopegate/reports/overprivileged"},
+	{"reports/rotation", MethodOf("GET"), "/scopegate/reports/rotation"},
 	{"reports/legacy", MethodOf("GET"), "/scopegate/reports/legacy"},
+	{"reports/contacts", MethodOf("GET"), "/scopegate/reports/contacts"},
+	{"reports/shadow", MethodOf("GET"), "/scopegate/reports/shadow"},
+	{"suggest", MethodOf("GET"), "/scopegate/suggest"},
 }
 
 // ManagementAPI returns the built-in API.

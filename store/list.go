@@ -56,7 +56,7 @@ func (r *record) public() Token {
 		Created: r.created, Updated: r.updated, Revision: r.revision,
 	}
 	for _, c := range r.credentials {
-		t.Credentials = append(t.Credentials, Credential{LastFour: c.lastFour, Created: c.created, Ends: c.ends})
+		t.Credentials = append(t.Credentials, Credential{LastFour: c.lastFour, Tag: c.digest.Tag(), Created: c.created, Ends: c.ends})
 	}
 	return t
 }

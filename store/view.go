@@ -31,6 +31,7 @@ func (t *Token) Ref() string { return t.Account + "/" + t.Name }
 // Credential is what may be told of a token's credential.
 type Credential struct {
 	LastFour string // "" for one that was imported by its digest
+	Tag      string // tells it apart from the token's others, by [scopes.Digest.Tag]
 	Created  time.Time
 	Ends     time.Time // when it is no longer accepted; zero for as long as the token lives
 }
