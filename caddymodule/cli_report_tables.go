@@ -11,18 +11,15 @@ import (
 
 // writeBasis says what a report rests on.
 func writeBasis(w io.Writer, b *reports.Basis) {
-	fmt.Fprintf(w, "\nWindow: %s to %s.", showMinute(b.From), showMinute(b.To))
+	fmt.Fprintf(w, "\nWindow: %s to %s.", showTime(b.From), showTime(b.To))
 	if b.Since.After(b.From) {
-		fmt.Fprintf(w, " Counting began within it, %s.", showMinute(b.Since))
+		fmt.Fprintf(w, " Counting began within it, %s.", showTime(b.Since))
 	}
 	if b.Lost > 0 {
 		fmt.Fprintf(w, " %d requests of it could not be counted.", b.Lost)
 	}
 	fmt.Fprintln(w)
 }
-
-// showMinute returns a time without its seconds, in UTC.
-func showMinute(t time.Time) string { return t.UTC().Format("2006-01-02 15:04Z") }
 
 func writeUsage(w io.Writer, r *reports.UsageReport) {
 	fmt.Fprintln(w, "TOKEN\tREQUESTS\tDENIED\t4XX\t5XX\tP50\tP95\tLAST USED\tTRAFFIC")
@@ -211,7 +208,7 @@ func writeContacts(w io.Writer, r *reports.ContactReport) {
 		fmt.Fprintf(w, "-\t1\t%s\tnobody can be asked\n", t.Token)
 	}
 	if r.Unnamed > 0 {
-		fmt.Fprintf(w, "\n%s of them have an address and no name.\n", count(r.Unnamed, "token"))
+		fmt.Fprintf(w, "\nThe contact of %s has an address and no name.\n", count(r.Unnamed, "token"))
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 )
 
 // consolePages are the pages whose commands are run.
-var consolePages = []string{"cli.md", "daily-work.md"}
+var consolePages = []string{"cli.md", "daily-work.md", "usage.md"}
 
 // TestDocsConsole runs the commands that a page shows, in its order, against one
 // gateway with the example scope file, and compares what they print. What differs
@@ -33,7 +33,11 @@ func TestDocsConsole(t *testing.T) {
 func testConsolePage(t *testing.T, name string) {
 	t.Helper()
 	example := readFile(t, filepath.Join(docsFolder, "scopes.example.yaml"))
-	g := startGateway(t, proxyCaddyfile, example)
+	running := example
+	if name == "usage.md" { // it tells of traffic
+		running = strings.ReplaceAll(example, "http://127.0.0.1:9000", startEcho(t).url())
+	}
+	g := startGateway(t, proxyCaddyfile, running)
 	writeFile(t, filepath.Join(g.dir, "next.yaml"), nextScopes(t, example))
 	writeFile(t, filepath.Join(g.dir, "catalogs.yaml"), readFile(t, filepath.Join(docsFolder, "docs", "examples", "catalogs.yaml")))
 	for _, b := range pages(t, name)[0].blocks {
@@ -103,15 +107,18 @@ func (g *gateway) console(t *testing.T, command string) string {
 func (g *gateway) curl(ctx context.Context, t *testing.T, words []string) string {
 	t.Helper()
 	method, url, body := http.MethodGet, "", ""
+	silent := false
 	header := make(http.Header)
 	for i := 0; i < len(words); i++ {
 		option := words[i]
 		if !strings.HasPrefix(option, "-") {
-			url = "http://" + strings.Replace(option, "localhost:2019", g.admin, 1)
+			url = "http://" + strings.NewReplacer("localhost:2019", g.admin, "localhost:8080", g.addr).Replace(option)
 			continue
 		}
 		i++
 		switch option {
+		case "-so":
+			silent = true
 		case "-X":
 			method = words[i]
 		case "-H":
@@ -130,7 +137,10 @@ func (g *gateway) curl(ctx context.Context, t *testing.T, words []string) string
 		t.Fatal(err)
 	}
 	request.Header = header
-	return answerTo(t, request)
+	if answer := answerTo(t, request); !silent {
+		return answer
+	}
+	return ""
 }
 
 // answerTo sends a request and returns the body of the answer.
@@ -161,6 +171,8 @@ var varying = []struct {
 	{regexp.MustCompile(`(?m)^(store|size|node) .*$`), "$1"},
 	{regexp.MustCompile(`"(path|bytes|id|version|last_seen)":("[^"]*"|\d+)`), `"$1":0`},
 	{regexp.MustCompile(`says it is user "[^"]*"`), "says"},
+	{regexp.MustCompile(`\d+(\.\d+)?(µs|ms) `), "SPAN "},
+	{regexp.MustCompile(`[▁▂▃▄▅▆▇█]+`), "▁"},
 	{regexp.MustCompile(`(?m) +$`), ""},
 	{regexp.MustCompile(` {2,}`), "  "},
 }

@@ -69,6 +69,8 @@ func newMetrics() *metrics {
 				"Downloads of everything, by reason (empty, epoch, regress, diverge, trimmed, integrity).", []string{"reason"}, nil),
 			lost: prometheus.NewDesc("caddy_scopegate_wakeups_lost_total",
 				"Changes of other nodes that this one found by itself, for no message told it of them.", nil, nil),
+			uncounted: prometheus.NewDesc("caddy_scopegate_usage_lost_total",
+				"Requests whose use could not be counted, for there was no room; reports say it too.", nil, nil),
 		},
 	}
 }
@@ -148,11 +150,12 @@ func (d *decisionCounters) remember(o outcome, counter prometheus.Counter) {
 type storeCollector struct {
 	tokens, revision                       *prometheus.Desc
 	staleness, lag, pending, resyncs, lost *prometheus.Desc // of a node among others
+	uncounted                              *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.tokens, c.revision, c.staleness, c.lag, c.pending, c.resyncs, c.lost} {
+	for _, d := range []*prometheus.Desc{c.tokens, c.revision, c.staleness, c.lag, c.pending, c.resyncs, c.lost, c.uncounted} {
 		descs <- d
 	}
 }
@@ -174,6 +177,9 @@ func (c *storeCollector) Collect(values chan<- prometheus.Metric) {
 	gauge(c.tokens, float64(counts.Active), "active")
 	gauge(c.tokens, float64(counts.Inactive), "inactive")
 	gauge(c.revision, float64(snapshot.Revision()))
+	if ledger, err := activeUsage(); err == nil {
+		values <- prometheus.MustNewConstMetric(c.uncounted, prometheus.CounterValue, float64(ledger.Lost()))
+	}
 	state, ok := s.Replication()
 	if !ok {
 		return

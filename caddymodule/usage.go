@@ -91,7 +91,7 @@ func useOf(v *proxy.Verdict) usage.Use {
 		Version:    v.Version,
 		Method:     scopes.MethodOf(v.Method),
 		Reason:     v.Decision.Reason,
-		Shadow:     v.Decision.Reason,
+		Shadow:     v.Decision.Shadow,
 		Through:    v.Through && !v.Decision.Allowed(),
 	}
 }

@@ -66,9 +66,18 @@ func compare(granted []scopes.Permission, used permissions) []PrivilegeOperation
 	for i, p := range granted {
 		at := p
 		at.Methods = 0
-		list[i] = PrivilegeOperation{p.API, p.Version, p.Operation, p.Methods.Names(), used[at].Names()}
+		list[i] = PrivilegeOperation{p.API, p.Version, p.Operation, names(p.Methods), names(used[at])}
 	}
 	return list
+}
+
+// names returns the names of methods as a scope has them: GET includes HEAD.
+func names(methods scopes.Methods) []string {
+	all := methods.Names()
+	if slices.Contains(all, "GET") {
+		all = slices.DeleteFunc(all, func(name string) bool { return name == "HEAD" })
+	}
+	return all
 }
 
 // Suggestions are the least scopes that cover what was used.

@@ -100,6 +100,7 @@ func (l *Ledger) gather() {
 		key := t.use.key()
 		lost += l.note(slot{day, key.encode()}, hour, &t.counts, t.first, t.last)
 	}
+	l.lost.Add(lost)
 	if lost > 0 {
 		key := Key{Reason: ReasonLost}
 		l.note(slot{day, key.encode()}, hour, &Counts{Requests: lost}, now.Unix(), now.Unix())

@@ -11,6 +11,7 @@ import (
 	"os"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -40,6 +41,8 @@ type Ledger struct {
 	log      *slog.Logger
 	exchange Exchange
 	secret   []byte
+
+	lost atomic.Uint64 // requests of this run that there was no room for
 
 	mu      sync.Mutex // guards what follows
 	db      *bolt.DB   // nil: it has failed and is to be opened again
@@ -214,6 +217,9 @@ func numberOf(b []byte) uint64 {
 	}
 	return binary.BigEndian.Uint64(b)
 }
+
+// Lost returns how many requests of this run could not be counted, for there was no room.
+func (l *Ledger) Lost() uint64 { return l.lost.Load() }
 
 // Run writes down what is counted, and exchanges it with other nodes, until ctx ends.
 func (l *Ledger) Run(ctx context.Context) {

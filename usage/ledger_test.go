@@ -326,3 +326,35 @@ func TestNoRoom(t *testing.T) {
 		t.Errorf("%d keys", len(keys))
 	}
 }
+
+// TestSince: a day that another node has counted before may not be whole.
+func TestSince(t *testing.T) {
+	t.Parallel()
+	clock := newClock()
+	l := openTest(t, t.TempDir(), Options{Now: clock.Now})
+	l.Meter.Decided(listing("tok_a"), clock.Now())
+	if err := l.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	since := func() time.Time {
+		t.Helper()
+		at, err := l.Since()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return at
+	}
+	if got := since(); !got.Equal(clock.Now()) {
+		t.Errorf("got %v, want when the file was made", got)
+	}
+	before := DayOf(clock.Now()) - 3
+	if err := l.update(func(tx *bolt.Tx) error {
+		_, err := openShelf(tx, Shelf{before, newOrigin()}, 1)
+		return err
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if got, want := since(), (before + 1).Time(); !got.Equal(want) {
+		t.Errorf("got %v, want %v, when the first day of another node was over", got, want)
+	}
+}

@@ -27,8 +27,8 @@ type Sample struct {
 	Counts      *Counts // must not be kept either
 }
 
-// Since returns when the file was made, or the first day that it has, if another node has
-// counted before.
+// Since returns from when on all was counted: when the file was made, or if another node has
+// counted before, the end of the first day that it has.
 func (l *Ledger) Since() (since time.Time, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -37,8 +37,8 @@ func (l *Ledger) Since() (since time.Time, err error) {
 	}
 	err = l.view(func(tx *bolt.Tx) error {
 		since = time.Unix(int64(numberOf(tx.Bucket(bucketMeta).Get(keySince))), 0).UTC() //nolint:gosec // since 1970
-		if days := shelvesBetween(tx, 0, lastDay); len(days) > 0 && days[0].Day.Time().Before(since) {
-			since = days[0].Day.Time()
+		if days := shelvesBetween(tx, 0, lastDay); len(days) > 0 && days[0].Day+1 <= DayOf(since) {
+			since = (days[0].Day + 1).Time()
 		}
 		return nil
 	})
