@@ -76,6 +76,14 @@ var rules = []rule{
 		why: "usage counts what was decided; it must not be able to delay or change a decision, nor a token",
 	},
 	{
+		applies: is("reports"), forbids: thirdPartyBut(module+"/scopes", module+"/usage"),
+		why: "reports computes from what it is given: what it suggests can be tested against what it was told",
+	},
+	{
+		applies: is("reports"), forbids: is("os", "net", "net/http", "os/exec"),
+		why: "reports does nothing itself: who asked for one decides what becomes of it",
+	},
+	{
 		applies: is("proxy"), forbids: thirdPartyBut(module + "/scopes"),
 		why: "proxy handles one request, for whatever server it runs in and whatever the tokens come from",
 	},
@@ -189,6 +197,9 @@ func TestImportRulesBite(t *testing.T) {
 		{"/caddymodule", "github.com/pb33f/libopenapi", false},
 		{"/usage", module + "/caddymodule", false},
 		{"/usage", module + "/store", false},
+		{"/reports", module + "/store", false},
+		{"/reports", "os", false},
+		{"/reports", module + "/usage", true},
 		{"/usage", module + "/proxy", false},
 		{"/usage", "go.etcd.io/bbolt", true},
 		{"/proxy", module + "/usage", false},
