@@ -17,30 +17,38 @@ type Options struct {
 	// means one.
 	Nodes func() int
 	// Now is the clock; it must be the one by which requests are timed. Nil means time.Now.
-	Now    func() time.Time
-	Logger *slog.Logger // nil: nothing is logged
+	Now func() time.Time
+	// Patience is how long a request waits for an answer of the exchange. 0 means 20 ms.
+	Patience time.Duration
+	Logger   *slog.Logger // nil: nothing is logged
 }
+
+const defaultPatience = 20 * time.Millisecond
 
 // Limiter counts what tokens take, and refuses what is beyond their limits. It is safe for
 // concurrent use. What it remembers of a token it forgets once that says nothing any more,
 // so that its memory is bounded by the tokens that are in use.
 type Limiter struct {
-	nodes   func() int
-	clock   func() time.Time
-	logger  *slog.Logger
-	seed    maphash.Seed
-	shards  [numShards]shard
-	sharing atomic.Pointer[sharing] // with the other nodes; nil for a single one
+	nodes    func() int
+	clock    func() time.Time
+	patience time.Duration
+	logger   *slog.Logger
+	seed     maphash.Seed
+	shards   [numShards]shard
+	sharing  atomic.Pointer[sharing] // with the other nodes; nil for a single one
 }
 
 // New makes a Limiter. Close ends it.
 func New(o Options) *Limiter {
-	l := &Limiter{nodes: o.Nodes, clock: o.Now, logger: o.Logger, seed: maphash.MakeSeed()}
+	l := &Limiter{nodes: o.Nodes, clock: o.Now, patience: o.Patience, logger: o.Logger, seed: maphash.MakeSeed()}
 	if l.nodes == nil {
 		l.nodes = func() int { return 1 }
 	}
 	if l.clock == nil {
 		l.clock = time.Now
+	}
+	if l.patience == 0 {
+		l.patience = defaultPatience
 	}
 	if l.logger == nil {
 		l.logger = slog.New(slog.DiscardHandler)

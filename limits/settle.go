@@ -12,8 +12,8 @@ const (
 	settleInterval = 50 * time.Millisecond
 	// settlePause is the least time from one batch to the next.
 	settlePause = 500 * time.Microsecond
-	// maxBatch is how many states are settled at a time.
-	maxBatch = 256
+	// maxBatch is about how many rates and quotas are settled at a time.
+	maxBatch = 500
 	// maxRetry is the longest time between two tries while no answers come.
 	maxRetry = time.Second
 )
@@ -134,28 +134,29 @@ type quotaTakes struct {
 func (s *sharing) cut() *batch {
 	s.number++
 	b := &batch{number: s.number, cut: s.limiter.clock().UnixNano()}
-	for _, one := range s.dequeue() {
-		s.cutState(b, one)
+	for s.met && len(b.rates)+len(b.quotas) < maxBatch {
+		t := s.dequeue()
+		if t == nil {
+			return b
+		}
+		s.cutState(b, t)
 	}
+	signal(s.work) // there may be more
+	signal(s.urgent)
 	return b
 }
 
-// dequeue takes some states out of the queue.
-func (s *sharing) dequeue() []*told {
+// dequeue takes one out of the queue; nil if it is empty.
+func (s *sharing) dequeue() *told {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	n := min(len(s.queue), maxBatch)
-	if !s.met {
-		n = 0
-	}
-	some := s.queue[:n:n]
-	if s.queue = s.queue[n:]; len(s.queue) > 0 {
-		signal(s.work)
-		signal(s.urgent)
-	} else {
+	if len(s.queue) == 0 {
 		s.queue = nil
+		return nil
 	}
-	return some
+	t := s.queue[0]
+	s.queue = s.queue[1:]
+	return t
 }
 
 func (s *sharing) cutState(b *batch, t *told) {

@@ -194,13 +194,10 @@ func signal(c chan struct{}) {
 	}
 }
 
-// answerTime is how long a request waits for an answer.
-const answerTime = 20 * time.Millisecond
-
 // takeSettled is Take where a slice was used up. As long as answers come it goes on waiting,
 // for each lets at least one request more through, or tells that there is no room.
 func (l *Limiter) takeSettled(g *scopes.Grant, api string) Verdict {
-	timer := time.NewTimer(answerTime)
+	timer := time.NewTimer(l.patience)
 	defer timer.Stop()
 	for {
 		s := l.sharing.Load()
@@ -214,7 +211,7 @@ func (l *Limiter) takeSettled(g *scopes.Grant, api string) Verdict {
 		if s == nil {
 			continue
 		}
-		timer.Reset(answerTime)
+		timer.Reset(l.patience)
 		select {
 		case <-round:
 		case <-timer.C:

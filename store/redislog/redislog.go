@@ -1,6 +1,7 @@
-// Package redislog puts the changes of all nodes into one order with a Redis: a
-// [store.Sequencer] that keeps the head, the records and a log of the changes in Redis, and
-// changes them with scripts, each of which Redis runs as a whole.
+// Package redislog is what several nodes have in common, in a Redis. It puts the changes of
+// all nodes into one order: a [store.Sequencer] that keeps the head, the records and a log of
+// the changes in Redis, and changes them with scripts, each of which Redis runs as a whole.
+// And it adds up what the nodes take of tokens' limits: a [limits.Exchange].
 //
 // All keys have one hash tag, the namespace, so that they are in one slot of a Redis Cluster:
 //
@@ -9,12 +10,13 @@
 //	{namespace}:log      stream    which records each of the last changes has changed
 //	{namespace}:nodes    hash      what the nodes tell of themselves
 //	{namespace}:wake     channel   a message without content after each change
+//	{namespace}:limits:… strings   what was taken of tokens' limits, for as long as it counts
 //
 // Redis 7.0 is the oldest that is tested. It must not evict keys. A user of these rights is
 // enough:
 //
 //	ACL SETUSER scopegate on >password resetkeys ~{namespace}:* resetchannels &{namespace}:wake
-//	    -@all +eval +evalsha +script|load +time +hset +hget +hmget +hdel +hgetall +hscan +del
+//	    -@all +eval +evalsha +script|load +time +get +set +hset +hget +hmget +hdel +hgetall +hscan +del
 //	    +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select
 //
 // In a Redis Cluster also +cluster|slots +cluster|shards +command +readonly.
@@ -31,6 +33,7 @@ import (
 
 	"github.com/redis/go-redis/v9"
 
+	"github.com/scopegate/scopegate/limits"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -60,7 +63,8 @@ type Log struct {
 	done    chan struct{}
 }
 
-type keys struct{ head, records, log, nodes, channel string }
+// keys are the names of the keys, and of limits what they begin with.
+type keys struct{ head, records, log, nodes, channel, limits string }
 
 // Open returns the history in a Redis. It connects in the background, so that a Redis that
 // is down is no error here. The error says what is wrong with the options, and has no
@@ -84,7 +88,7 @@ func Open(o Options) (*Log, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Log{
 		client: client, logger: o.Logger, cancel: cancel, wakeups: make(chan struct{}, 1), done: make(chan struct{}),
-		keys: keys{prefix + "head", prefix + "records", prefix + "log", prefix + "nodes", prefix + "wake"},
+		keys: keys{prefix + "head", prefix + "records", prefix + "log", prefix + "nodes", prefix + "wake", prefix + "limits:"},
 	}
 	go l.listen(ctx)
 	return l, nil
@@ -161,4 +165,7 @@ func (l *Log) info(ctx context.Context) (string, error) {
 	return node.Info(ctx, server, memory).Result()
 }
 
-var _ store.Sequencer = (*Log)(nil)
+var (
+	_ store.Sequencer = (*Log)(nil)
+	_ limits.Exchange = (*Log)(nil)
+)

@@ -282,12 +282,13 @@ func TestUnfitRedis(t *testing.T) {
 }
 
 // baseRights are the commands that the package's documentation says a user needs.
-const baseRights = "+eval +evalsha +script|load +time +hset +hget +hmget +hdel +hgetall +hscan +del " +
+const baseRights = "+eval +evalsha +script|load +time +get +set +hset +hget +hmget +hdel +hgetall +hscan +del " +
 	"+xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select"
 
-// rightsOf returns the command that makes a user of these rights.
-func rightsOf(user, password, commands string) []any {
-	rights := []any{"ACL", "SETUSER", user, "on", ">" + password, "resetkeys", "~{scopegate}:*", "resetchannels", "&{scopegate}:wake", "-@all"}
+// rightsOf returns the command that makes a user of these rights, with the password
+// secret-of-redis.
+func rightsOf(user, commands string) []any {
+	rights := []any{"ACL", "SETUSER", user, "on", ">secret-of-redis", "resetkeys", "~{scopegate}:*", "resetchannels", "&{scopegate}:wake", "-@all"}
 	for right := range strings.FieldsSeq(commands) {
 		rights = append(rights, right)
 	}
@@ -298,7 +299,7 @@ func rightsOf(user, password, commands string) []any {
 func TestRights(t *testing.T) {
 	t.Parallel()
 	server := redistest.Start(t)
-	rights := rightsOf("scopegate", "secret-of-redis", baseRights)
+	rights := rightsOf("scopegate", baseRights)
 	if err := server.Client(t).Do(context.Background(), rights...).Err(); err != nil {
 		t.Fatal(err)
 	}
