@@ -10,6 +10,7 @@ import (
 	"github.com/scopegate/scopegate/reports"
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
+	"github.com/scopegate/scopegate/usage"
 )
 
 // reportKind is a report that the management routes give.
@@ -94,15 +95,29 @@ func (m *management) collect(ctx context.Context, estate *reports.Estate, window
 	if err != nil {
 		return nil, err
 	}
-	if err := ledger.Sync(ctx); err != nil {
-		return nil, unavailable(err)
+	if ledger == nil {
+		return reports.Collect(uncounted{estate.Now}, estate.Now.Add(-window), estate.Now, "")
 	}
+	missing := ledger.Sync(ctx)
 	id := ""
 	if one {
 		id = estate.Tokens[0].ID
 	}
-	return reports.Collect(ledger, estate.Now.Add(-window), estate.Now, id)
+	used, err := reports.Collect(ledger, estate.Now.Add(-window), estate.Now, id)
+	if err == nil && missing != nil {
+		used.Missing = "the latest counts of other nodes: " + missing.Error()
+	}
+	return used, err
 }
+
+// uncounted is what was counted where nothing was.
+type uncounted struct{ since time.Time }
+
+// Since implements [reports.Source]: counting has yet to begin.
+func (u uncounted) Since() (time.Time, error) { return u.since, nil }
+
+// Each implements [reports.Source].
+func (uncounted) Each(usage.Query, func(*usage.Sample)) error { return nil }
 
 // estateOf returns what there is now: all tokens, or the one with a name or id.
 func estateOf(s *store.Store, ref string) (*reports.Estate, error) {

@@ -24,8 +24,8 @@ import (
 type management struct {
 	// store returns the store to manage. Its error goes to the client.
 	store func() (*store.Store, error)
-	// usage returns what has counted the uses of the store's tokens. Its error goes to the
-	// client.
+	// usage returns what has counted the uses of the store's tokens, nil if nothing ever did.
+	// Its error goes to the client.
 	usage func() (*usage.Ledger, error)
 	// actor says who sent a request.
 	actor func(*http.Request) store.Actor

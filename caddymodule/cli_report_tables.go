@@ -18,6 +18,9 @@ func writeBasis(w io.Writer, b *reports.Basis) {
 	if b.Lost > 0 {
 		fmt.Fprintf(w, " %d requests of it could not be counted.", b.Lost)
 	}
+	if b.Missing != "" {
+		fmt.Fprintf(w, " Missing: %s.", b.Missing)
+	}
 	fmt.Fprintln(w)
 }
 

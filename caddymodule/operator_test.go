@@ -198,3 +198,39 @@ func (g *gateway) awaitSuggestions(t *testing.T, tokens int) (s reports.Suggesti
 	t.Fatalf("got suggestions for %d tokens, want %d; left: %+v", len(s.Tokens), tokens, s.Left)
 	return s
 }
+
+// TestCleanup deactivates what nobody uses, and nothing else.
+func TestCleanup(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, operatorCaddyfile, "")
+	token := func(name, more string) string {
+		return "      " + name + ":\n        description: d\n        contact: {email: a@acme.example}\n        scopes: [{api: a, methods: [GET]}]\n" +
+			"        credential: " + scopes.DigestOf("test-credential-"+name).String() + "\n" + more
+	}
+	writeFile(t, filepath.Join(g.dir, "scopes.yaml"), "format: 1\napis:\n  a:\n    upstream: ["+startEcho(t).url()+
+		"]\n    operations: {one: GET /a}\naccounts:\n  acme:\n    tokens:\n"+
+		token("used", "")+token("idle", "")+token("kept", "        keep: true\n")+token("off", "        state: inactive\n"))
+	g.succeeds(t, "apply", "scopes.yaml", "--allow-widen")
+	var listed reports.UnusedReport
+	for deadline := time.Now().Add(patience); len(listed.Tokens) < 3 && time.Now().Before(deadline); {
+		listed = askReport[reports.UnusedReport](t, g, "cleanup", "--unused", "1s")
+	}
+	get := "GET /a HTTP/1.1\r\nHost: " + g.addr + "\r\nAuthorization: Bearer test-credential-"
+	if status, body := exchange(t, g.addr, get+"used\r\n\r\n"); status != http.StatusOK {
+		t.Fatalf("got %d %s, want 200", status, body)
+	}
+	type done struct {
+		Deactivated []string `json:"deactivated"`
+	}
+	if got := askReport[done](t, g, "cleanup", "--unused", "1s", "--yes"); len(got.Deactivated) != 1 || got.Deactivated[0] != "acme/idle" {
+		t.Errorf("deactivated %q, want acme/idle alone", got.Deactivated)
+	}
+	for name, want := range map[string]int{"used": http.StatusOK, "kept": http.StatusOK, "idle": http.StatusForbidden} {
+		if status, _ := exchange(t, g.addr, get+name+"\r\n\r\n"); status != want {
+			t.Errorf("%s: got %d, want %d", name, status, want)
+		}
+	}
+	if out := g.succeeds(t, "log", "--action", "deactivate").stdout; !strings.Contains(out, "acme/idle") {
+		t.Errorf("the audit log does not have it:\n%s", out)
+	}
+}

@@ -3,7 +3,7 @@ package caddymodule
 import (
 	"context"
 	"errors"
-	"net/http"
+	"io/fs"
 	"os"
 	"time"
 
@@ -46,8 +46,8 @@ func (f *usageFile) open() (*usage.Ledger, error) {
 	if f.ledger != nil {
 		return f.ledger, nil
 	}
-	if _, err := os.Stat(f.path); err != nil {
-		return nil, failf(http.StatusNotFound, "no use of these tokens was counted: %w", err)
+	if _, err := os.Stat(f.path); errors.Is(err, fs.ErrNotExist) {
+		return nil, nil //nolint:nilnil // nothing was counted yet
 	}
 	ledger, err := usage.Open(f.path, usage.Options{})
 	f.ledger = ledger

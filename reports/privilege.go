@@ -168,6 +168,8 @@ func (u *Usage) leave(t *Token) string {
 		return "it says keep"
 	case u.Lost > 0:
 		return "some requests of the window could not be counted"
+	case u.Missing != "":
+		return "something is missing: " + u.Missing
 	case t.Created.After(u.From):
 		return "it was made within the window; take a shorter one with --window"
 	case !u.Covers(u.From):

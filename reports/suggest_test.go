@@ -26,6 +26,7 @@ func TestSuggest(t *testing.T) {
 		source  func(*counted)
 		want    []scopes.Scope // nil: it is left
 		why     string
+		missing string
 		noted   bool
 		nothing bool // neither suggested nor left: it has no more than it needs
 	}{
@@ -86,6 +87,11 @@ func TestSuggest(t *testing.T) {
 			},
 			why: "could not be counted",
 		},
+		"another node has not told": {
+			source:  func(c *counted) { c.add(use("a", "v1", "list", "GET"), 5, day) },
+			missing: "the latest counts of other nodes",
+			why:     "the latest counts of other nodes",
+		},
 		"used what is gone": {
 			source: func(c *counted) {
 				c.add(use("a", "v1", "list", "GET"), 5, day)
@@ -111,10 +117,15 @@ func TestSuggest(t *testing.T) {
 			if test.token != nil {
 				test.token(&token)
 			}
+			usedIn := func(c *counted) *reports.Usage {
+				u := c.collect(t, 90*day)
+				u.Missing = test.missing
+				return u
+			}
 			source := counting()
 			test.source(source)
 			estate := &reports.Estate{Catalog: catalogOf(t, orders()), Tokens: []reports.Token{token}, Now: now}
-			got := reports.Suggest(estate, source.collect(t, 90*day))
+			got := reports.Suggest(estate, usedIn(source))
 			switch {
 			case test.nothing:
 				if len(got.Tokens)+len(got.Left) > 0 {

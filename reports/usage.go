@@ -18,10 +18,14 @@ type Basis struct {
 	Since time.Time `json:"counting_since"`
 	// Lost is how many requests of the window could not be counted.
 	Lost uint64 `json:"lost_requests,omitempty"`
+	// Missing is what else is not in it, in words; "" for nothing that is known of.
+	Missing string `json:"missing,omitempty"`
 }
 
 // Covers reports whether all that happened since a moment was counted.
-func (b *Basis) Covers(since time.Time) bool { return !b.Since.After(since) && b.Lost == 0 }
+func (b *Basis) Covers(since time.Time) bool {
+	return !b.Since.After(since) && b.Lost == 0 && b.Missing == ""
+}
 
 // Usage is what was counted in a window.
 type Usage struct {
