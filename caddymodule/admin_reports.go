@@ -96,14 +96,14 @@ func (m *management) collect(ctx context.Context, estate *reports.Estate, window
 		return nil, err
 	}
 	if ledger == nil {
-		return reports.Collect(uncounted{estate.Now}, estate.Now.Add(-window), estate.Now, "")
+		return reports.Collect(uncounted{estate.Now}, estate, window, "")
 	}
 	missing := ledger.Sync(ctx)
 	id := ""
 	if one {
 		id = estate.Tokens[0].ID
 	}
-	used, err := reports.Collect(ledger, estate.Now.Add(-window), estate.Now, id)
+	used, err := reports.Collect(ledger, estate, window, id)
 	if err == nil && missing != nil {
 		used.Missing = "the latest counts of other nodes: " + missing.Error()
 	}

@@ -33,6 +33,7 @@ func writeUsage(w io.Writer, r *reports.UsageReport) {
 	for i := range r.Tokens {
 		writeOperations(w, r.Tokens[i].Operations)
 	}
+	writeLimits(w, r.Tokens)
 	writeBasis(w, &r.Basis)
 }
 
@@ -44,6 +45,22 @@ func writeOperations(w io.Writer, operations []reports.OperationUsage) {
 	for i := range operations {
 		o := &operations[i]
 		fmt.Fprintf(w, "%s\t%s\n", operationText(o.API, o.Version, o.Method, o.Operation), trafficText(&o.Traffic))
+	}
+}
+
+// writeLimits prints how near tokens came to their limits.
+func writeLimits(w io.Writer, tokens []reports.TokenUsage) {
+	begun := false
+	for i := range tokens {
+		for _, l := range tokens[i].Limits {
+			if !begun {
+				fmt.Fprintln(w, "\nLIMIT OF\tAPI\tRATE\tPEAK\tQUOTA\tPEAK\tHEADROOM\tREFUSED")
+				begun = true
+			}
+			const hundred = 100
+			fmt.Fprintf(w, "%s\t%s\t%s\t%.2g/s\t%s\t%d\t%.0f %%\t%d\n", tokens[i].Token, orDash(l.API), orDash(l.Rate), l.PeakRate,
+				orDash(l.Quota), l.Peak, hundred*l.Headroom, l.Refused)
+		}
 	}
 }
 

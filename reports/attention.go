@@ -127,7 +127,7 @@ func (u *Usage) rotation(t *Token, now time.Time) Rotation {
 // credential returns when a credential was used first and last.
 func (u *Usage) credential(id, tag string) (first, last time.Time) {
 	var sum Total
-	for _, c := range u.of(id) {
+	for _, c := range u.counted(id) {
 		if c.key.Credential == tag {
 			sum.add(&c.Counts, c.First, c.Last)
 		}

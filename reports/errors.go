@@ -2,6 +2,7 @@ package reports
 
 import (
 	"cmp"
+	"maps"
 	"slices"
 	"time"
 
@@ -36,7 +37,7 @@ func ReportErrors(e *Estate, u *Usage) ErrorReport {
 	for i := range e.Tokens {
 		subjects[e.Tokens[i].ID] = subjectOf(&e.Tokens[i])
 	}
-	for id := range u.tokens {
+	for _, id := range slices.Sorted(maps.Keys(u.tokens)) {
 		subject, known := subjects[id]
 		if !known {
 			subject = Subject{ID: id} // it was deleted
@@ -54,7 +55,7 @@ func ReportErrors(e *Estate, u *Usage) ErrorReport {
 // not tell them apart.
 func (u *Usage) refusals(subject Subject) []Refusal {
 	var list []Refusal
-	for _, c := range u.of(subject.ID) {
+	for _, c := range u.counted(subject.ID) {
 		k := &c.key
 		if k.Allowed() || c.Requests == 0 {
 			continue
@@ -135,7 +136,7 @@ func (u *Usage) shadow(catalog *scopes.Catalog, t *Token) ShadowToken {
 	s := ShadowToken{Subject: subjectOf(t), Denials: []ShadowDenial{}}
 	candidate := &scopes.Token{Scopes: t.Shadow}
 	granted := permissionsOf(catalog, candidate)
-	for _, c := range u.of(t.ID) {
+	for _, c := range u.counted(t.ID) {
 		k := &c.key
 		if !k.Allowed() || c.Requests == 0 {
 			continue

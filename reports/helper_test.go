@@ -39,9 +39,10 @@ func (c *counted) add(key usage.Key, requests uint64, ago time.Duration) {
 	c.samples = append(c.samples, usage.Sample{Key: &key, At: at.Truncate(time.Hour), First: at, Last: at, Counts: &counts})
 }
 
-func (c *counted) collect(t *testing.T, window time.Duration) *reports.Usage {
+// collect reads the window before now. It needs the tokens that have limits.
+func (c *counted) collect(t *testing.T, window time.Duration, limited ...reports.Token) *reports.Usage {
 	t.Helper()
-	u, err := reports.Collect(c, now.Add(-window), now, "")
+	u, err := reports.Collect(c, &reports.Estate{Tokens: limited, Now: now}, window, "")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -250,3 +250,28 @@ func TestReportShadow(t *testing.T) {
 		t.Error("it is safe although counting does not cover the window")
 	}
 }
+
+func TestReportLimits(t *testing.T) {
+	t.Parallel()
+	token := newToken("a", everything())
+	token.Limits = []scopes.Limit{
+		{Quota: scopes.Quota{Requests: 1000, Per: scopes.PerDay}},
+		{API: "orders", Rate: scopes.Rate{Requests: 2, Per: time.Second, Burst: 2}},
+		{API: "other", Rate: scopes.Rate{Requests: 1, Per: time.Second, Burst: 1}, Quota: scopes.Quota{Requests: 10, Per: scopes.PerHour}},
+	}
+	source := counting()
+	source.add(use("a", "v1", "list", "GET"), 360, 2*time.Hour)
+	source.add(use("a", "v1", "one", "GET"), 240, 3*time.Hour)
+	source.add(use("a", "v1", "one", "GET"), 500, 30*time.Hour)
+	source.add(refused("a", "rate_limited"), 7, time.Hour)
+	source.add(refused("a", "expired"), 9, time.Hour)
+	report := reports.ReportUsage(estateOf(t, token), source.collect(t, 7*day, token), false)
+	want := []reports.LimitUsage{
+		{Quota: "1000/day", PeakRate: 500.0 / 3600, Peak: 600, Headroom: 0.4, Refused: 7},
+		{API: "orders", Rate: "2/s", PeakRate: 500.0 / 3600, Headroom: 1 - 500.0/3600/2, Refused: 7},
+		{API: "other", Rate: "1/s", Quota: "10/hour", Headroom: 1},
+	}
+	if got := report.Tokens[0].Limits; !reflect.DeepEqual(got, want) {
+		t.Errorf("got  %+v\nwant %+v", got, want)
+	}
+}

@@ -37,8 +37,9 @@ type Usage struct {
 // tokenUsage is what was counted of one token; of none, if its requests had no known
 // credential.
 type tokenUsage struct {
-	rows   map[usage.Key]*Total
-	points []uint64 // requests in each step of the window
+	rows    map[usage.Key]*Total
+	points  []uint64 // requests in each step of the window
+	limited *limited // nil for a token without limits
 }
 
 // Total is what was counted of one key.
@@ -56,19 +57,36 @@ type Source interface {
 	Each(q usage.Query, fn func(*usage.Sample)) error
 }
 
-// Collect reads a window.
-func Collect(source Source, from, to time.Time, token string) (*Usage, error) {
+// Collect reads the window before the moment of an estate: of all tokens, or of one by its
+// id.
+func Collect(source Source, e *Estate, window time.Duration, token string) (*Usage, error) {
 	since, err := source.Since()
 	if err != nil {
 		return nil, err
 	}
-	u := &Usage{Basis: Basis{From: from.UTC(), To: to.UTC(), Since: since}, tokens: make(map[string]*tokenUsage)}
+	from, to := e.Now.Add(-window).UTC(), e.Now.UTC()
+	u := &Usage{Basis: Basis{From: from, To: to, Since: since}, tokens: make(map[string]*tokenUsage)}
 	const day = 24 * time.Hour
-	for u.Step = time.Hour; to.Sub(from) > maxPoints*u.Step; {
+	for u.Step = time.Hour; window > maxPoints*u.Step; {
 		u.Step = max(2*u.Step, day)
+	}
+	for i := range e.Tokens {
+		if t := &e.Tokens[i]; len(t.Limits) > 0 {
+			u.of(t.ID).limited = newLimited(t.Limits)
+		}
 	}
 	err = source.Each(usage.Query{From: from, To: to, Token: token}, u.add)
 	return u, err
+}
+
+// of returns what is collected of a token.
+func (u *Usage) of(id string) *tokenUsage {
+	t := u.tokens[id]
+	if t == nil {
+		t = &tokenUsage{rows: make(map[usage.Key]*Total), points: make([]uint64, u.To.Sub(u.From)/u.Step+1)}
+		u.tokens[id] = t
+	}
+	return t
 }
 
 func (u *Usage) add(s *usage.Sample) {
@@ -76,11 +94,8 @@ func (u *Usage) add(s *usage.Sample) {
 		u.Lost += s.Counts.Requests
 		return
 	}
-	t := u.tokens[s.Key.Token]
-	if t == nil {
-		t = &tokenUsage{rows: make(map[usage.Key]*Total), points: make([]uint64, u.To.Sub(u.From)/u.Step+1)}
-		u.tokens[s.Key.Token] = t
-	}
+	t := u.of(s.Key.Token)
+	t.limited.add(s)
 	total := t.rows[*s.Key]
 	if total == nil {
 		total = new(Total)
@@ -102,8 +117,8 @@ func (t *Total) add(counts *usage.Counts, first, last time.Time) {
 	}
 }
 
-// of returns what was counted of a token, in the order of the keys.
-func (u *Usage) of(id string) []counted {
+// counted returns what was counted of a token, in the order of the keys.
+func (u *Usage) counted(id string) []counted {
 	t := u.tokens[id]
 	if t == nil {
 		return nil
@@ -123,7 +138,7 @@ type counted struct {
 
 // total returns the sum of all rows of a token.
 func (u *Usage) total(id string) (sum Total, denied uint64) {
-	for _, c := range u.of(id) {
+	for _, c := range u.counted(id) {
 		sum.add(&c.Counts, c.First, c.Last)
 		if !c.key.Allowed() {
 			denied += c.Requests
@@ -144,6 +159,7 @@ type TokenUsage struct {
 	Subject
 	Traffic
 	Points     []uint64         `json:"points"` // requests in each step of the window
+	Limits     []LimitUsage     `json:"limits,omitempty"`
 	Operations []OperationUsage `json:"operations,omitempty"`
 }
 
@@ -197,7 +213,7 @@ func ReportUsage(e *Estate, u *Usage, detail bool) UsageReport {
 		sum, denied := u.total(t.ID)
 		one := TokenUsage{Subject: subjectOf(t), Traffic: trafficOf(&sum, denied), Points: []uint64{}}
 		if counted := u.tokens[t.ID]; counted != nil {
-			one.Points = counted.points
+			one.Points, one.Limits = counted.points, counted.limited.report()
 		}
 		if detail {
 			one.Operations = u.operations(t.ID)
@@ -213,7 +229,7 @@ func (u *Usage) operations(id string) []OperationUsage {
 	type of struct{ api, version, operation, method string }
 	var order []of
 	sums, denied := make(map[of]*Total), make(map[of]uint64)
-	for _, c := range u.of(id) {
+	for _, c := range u.counted(id) {
 		o := of{c.key.API, c.key.Version, c.key.Operation, c.key.Method}
 		if sums[o] == nil {
 			sums[o] = new(Total)
@@ -236,7 +252,7 @@ func (u *Usage) operations(id string) []OperationUsage {
 // used what is not there any more.
 func (u *Usage) used(catalog *scopes.Catalog, id string) (used []scopes.Permission, gone map[string]bool) {
 	gone = make(map[string]bool)
-	for _, c := range u.of(id) {
+	for _, c := range u.counted(id) {
 		if !c.key.Allowed() {
 			continue
 		}
