@@ -90,6 +90,17 @@ func (t *Token) methodsOn(u unit) Methods {
 	return methods
 }
 
+// Lacks tells what of a scope the token does not have, as the command line has a scope,
+// such as "orders:v1:DELETE:one"; "" if it has all of it.
+func (t *Token) Lacks(s *Scope) string {
+	for u := range s.units() {
+		if missing := s.Methods.WithHead() &^ t.methodsOn(u); missing != 0 {
+			return u.text(missing)
+		}
+	}
+	return ""
+}
+
 func (s *Scope) hasVersion(version string) bool {
 	if version == "" {
 		return len(s.Versions) == 0

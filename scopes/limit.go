@@ -222,6 +222,70 @@ func (q Quota) exceeds(other Quota) bool {
 	return slices.ContainsFunc(periods, func(p Period) bool { return q.within(p) > other.within(p) })
 }
 
+// RateText writes the rates of some limits as a scope file has them; "" for none.
+func RateText(limits []Limit) string {
+	return boundsText(limits, func(l *Limit) string { return l.Rate.String() })
+}
+
+// QuotaText writes the quotas of some limits as a scope file has them; "" for none.
+func QuotaText(limits []Limit) string {
+	return boundsText(limits, func(l *Limit) string { return l.Quota.String() })
+}
+
+// JoinLimits returns limits that have the rates of some and the quotas of others.
+func JoinLimits(rates, quotas []Limit) []Limit {
+	var joined []Limit
+	for len(rates) > 0 || len(quotas) > 0 {
+		var l Limit
+		switch {
+		case len(quotas) == 0 || len(rates) > 0 && rates[0].API < quotas[0].API:
+			l.API, l.Rate = rates[0].API, rates[0].Rate
+			rates = rates[1:]
+		case len(rates) == 0 || quotas[0].API < rates[0].API:
+			l.API, l.Quota = quotas[0].API, quotas[0].Quota
+			quotas = quotas[1:]
+		default:
+			l = Limit{rates[0].API, rates[0].Rate, quotas[0].Quota}
+			rates, quotas = rates[1:], quotas[1:]
+		}
+		if !l.Rate.IsZero() || !l.Quota.IsZero() {
+			joined = append(joined, l)
+		}
+	}
+	return joined
+}
+
+// Outruns tells which of some limits a token does not keep: "" for none, else what it
+// lacks, such as "rate 10/s on API orders". One that the token has for all APIs
+// together counts for each of them; one for an API that it does not use does not bind
+// it.
+func (t *Token) Outruns(limits []Limit) string {
+	all := limitFor(t.Limits, "")
+	for i := range limits {
+		bound, own := &limits[i], limitFor(t.Limits, limits[i].API)
+		where := ""
+		if bound.API != "" {
+			where = " on API " + bound.API
+		}
+		switch {
+		case bound.API != "" && !t.uses(bound.API):
+		case own.Rate.exceeds(bound.Rate) && all.Rate.exceeds(bound.Rate):
+			return "rate " + bound.Rate.String() + where
+		case own.Quota.exceeds(bound.Quota) && all.Quota.exceeds(bound.Quota):
+			return "quota " + bound.Quota.String() + where
+		}
+	}
+	return ""
+}
+
+// uses reports whether the token has something of an API.
+func (t *Token) uses(api string) bool {
+	if t.Legacy() {
+		return api != Management
+	}
+	return slices.ContainsFunc(t.Scopes, func(s Scope) bool { return s.API == api })
+}
+
 // CompareLimits tells how the limits of a token change what it may do: a higher limit,
 // or none where one was, widens. Limits are compared for each API by itself, and those
 // for all APIs together.

@@ -1,6 +1,8 @@
 package scopes
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -128,6 +130,53 @@ func limitsOf(t *testing.T, api, text string) []Limit {
 		}
 	}
 	return []Limit{l}
+}
+
+func TestJoinLimits(t *testing.T) {
+	t.Parallel()
+	rates := []Limit{{Rate: Rate{1, time.Second, 1}, Quota: Quota{9, PerDay}}, {API: "b", Rate: Rate{2, time.Second, 2}}, {API: "d", Quota: Quota{9, PerDay}}}
+	quotas := []Limit{{API: "a", Quota: Quota{1, PerHour}}, {API: "b", Rate: Rate{9, time.Second, 9}, Quota: Quota{2, PerHour}}, {API: "c", Rate: Rate{9, time.Second, 9}}}
+	want := []Limit{
+		{Rate: Rate{1, time.Second, 1}},
+		{API: "a", Quota: Quota{1, PerHour}},
+		{API: "b", Rate: Rate{2, time.Second, 2}, Quota: Quota{2, PerHour}},
+	}
+	if got := JoinLimits(rates, quotas); !slices.Equal(got, want) {
+		t.Errorf("got %+v, want %+v", got, want)
+	}
+	if got := JoinLimits(want, want); !slices.Equal(got, want) {
+		t.Errorf("with itself: got %+v, want %+v", got, want)
+	}
+	if got := JoinLimits(nil, nil); got != nil {
+		t.Errorf("of none: got %+v, want none", got)
+	}
+}
+
+func TestOutruns(t *testing.T) {
+	t.Parallel()
+	scoped := []Scope{{API: "orders", Methods: ReadMethods}}
+	for _, c := range []struct {
+		name, bound string // the bound is on API orders, or on all after "*:"
+		token       Token
+		want        string
+	}{
+		{"none", "10/s", Token{Scopes: scoped}, "rate 10/s on API orders"},
+		{"on all", "*:10/day", Token{Scopes: scoped}, "quota 10/day"},
+		{"the same", "10/s", Token{Scopes: scoped, Limits: limitsOf(t, "orders", "10/s")}, ""},
+		{"lower on all", "10/day", Token{Scopes: scoped, Limits: limitsOf(t, "", "1/day")}, ""},
+		{"on one, of all", "*:10/day", Token{Scopes: scoped, Limits: limitsOf(t, "orders", "1/day")}, "quota 10/day"},
+		{"higher", "10/s", Token{Scopes: scoped, Limits: limitsOf(t, "orders", "11/s")}, "rate 10/s on API orders"},
+		{"on what it does not use", "10/s", Token{Scopes: []Scope{{API: "ads"}}}, ""},
+		{"legacy uses all", "10/s", Token{Access: ReadOnly}, "rate 10/s on API orders"},
+	} {
+		api, text := "orders", c.bound
+		if rest, all := strings.CutPrefix(c.bound, "*:"); all {
+			api, text = "", rest
+		}
+		if got := c.token.Outruns(limitsOf(t, api, text)); got != c.want {
+			t.Errorf("%s: got %q, want %q", c.name, got, c.want)
+		}
+	}
 }
 
 // FuzzLimit holds that what is read as a rate or a quota is within its bounds, and is

@@ -27,11 +27,8 @@ func (r *reader) checkKept(d *scopeDraft) {
 	if !d.token.Legacy() && !d.token.scopesRead {
 		return // what it has is not known
 	}
-	for u := range d.units() {
-		if missing := d.Methods.WithHead() &^ d.token.methodsOn(u); missing != 0 {
-			r.problemf(d.node, "%s does not have %s, so it cannot be kept; keep lists a part of what the token's scopes grant",
-				d.token.place(), u.text(missing))
-			return
-		}
+	if lacks := d.token.Lacks(&d.Scope); lacks != "" {
+		r.problemf(d.node, "%s does not have %s, so it cannot be kept; keep lists a part of what the token's scopes grant",
+			d.token.place(), lacks)
 	}
 }

@@ -65,14 +65,6 @@ func (r *reader) boundedAPI(n *yamlNode, d *tokenDraft) (api string, ok bool) {
 	return api, true
 }
 
-// uses reports whether the token has something of an API.
-func (d *tokenDraft) uses(api string) bool {
-	if d.Legacy() {
-		return api != Management
-	}
-	return slices.ContainsFunc(d.Scopes, func(s Scope) bool { return s.API == api })
-}
-
 // limit returns the token's limit for an API, "" for all, which is put into its place
 // if there is none.
 func (d *tokenDraft) limit(api string) *Limit {

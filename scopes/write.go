@@ -195,8 +195,8 @@ func (w *writer) token(t *Token) {
 		w.line(depth, "keep: true")
 	}
 	w.scopes(depth, "keep", t.Keep.Scopes)
-	w.raw(depth, "rate", boundsText(t.Limits, func(l *Limit) string { return l.Rate.String() }))
-	w.raw(depth, "quota", boundsText(t.Limits, func(l *Limit) string { return l.Quota.String() }))
+	w.raw(depth, "rate", RateText(t.Limits))
+	w.raw(depth, "quota", QuotaText(t.Limits))
 	if !t.Credential.IsZero() {
 		w.raw(depth, "credential", t.Credential.String())
 	}

@@ -94,6 +94,7 @@ func (c *change) authorizeLater(old, now *record) error {
 func power(t *scopes.Token) []byte {
 	return appendToken(nil, &scopes.Token{
 		Inactive: t.Inactive, Version: t.Version, Expires: t.Expires, Sources: t.Sources, Scopes: t.Scopes, Access: t.Access,
+		Limits: t.Limits,
 	})
 }
 
@@ -114,13 +115,17 @@ func (a *authority) mayGive(to *record, before, after *scopes.Token) error {
 		return fmt.Errorf("%w: token %s may be used from %s, and token %s from elsewhere; give it sources within these",
 			ErrAuthority, a.ref, sourcesText(a.Token), to.ref())
 	}
+	if outrun := after.Outruns(a.Token.Limits); outrun != "" {
+		return fmt.Errorf("%w: token %s has the %s, and token %s would not be held to it; give it a limit within that",
+			ErrAuthority, a.ref, outrun, to.ref())
+	}
 	return nil
 }
 
 // kept returns what a token was able to do before a step, so that only what the
 // step adds is given. It is nil where the step gives all that the token may do:
 // where the token is new or comes back to life, gets a credential or keeps one for
-// longer, or may be used for longer or from more places.
+// longer, or may be used for longer, from more places or more often.
 func kept(old, now *record) *scopes.Token {
 	switch {
 	case old == nil,
@@ -128,6 +133,7 @@ func kept(old, now *record) *scopes.Token {
 		old.held && !now.held,
 		outlives(&now.token, &old.token),
 		!within(now.token.Sources, old.token.Sources),
+		scopes.CompareLimits(old.token.Limits, now.token.Limits).Widens,
 		slices.ContainsFunc(now.credentials, func(cr credential) bool { return !old.accepts(cr) }):
 		return nil
 	}

@@ -30,8 +30,10 @@ accounts:
         contact: {email: a@b.example}
         expires: 2027-06-01
         sources: [192.0.2.0/24]
+        rate: {orders: 10/s, scopegate: 5/s}
+        quota: {orders: 1000/day}
         scopes: [{api: orders, version: "v1", methods: [GET]}, {api: scopegate, methods: ["*"]}]
-      less: {description: d, contact: {email: a@b.example}, expires: 2027-01-01, sources: [192.0.2.7], scopes: [{api: orders, version: "v1", methods: [GET], operations: [list]}]}
+      less: {description: d, contact: {email: a@b.example}, expires: 2027-01-01, sources: [192.0.2.7], rate: 5/s, quota: {orders: 10/hour}, scopes: [{api: orders, version: "v1", methods: [GET], operations: [list]}]}
       more: {description: d, contact: {email: a@b.example}, expires: 2027-01-01, sources: [192.0.2.7], scopes: [{api: orders, version: "v1", methods: [GET, DELETE]}]}
       off: {description: d, contact: {email: a@b.example}, state: inactive, expires: 2027-01-01, sources: [192.0.2.7], scopes: [{api: orders, version: "v1", methods: [GET, DELETE]}]}
       legacy: {contact: {email: a@b.example}, access: read_only}
@@ -50,6 +52,16 @@ func authorityStore(t *testing.T) (*Store, *testClock, Actor) {
 func readFile(t *testing.T, src string) *scopes.File {
 	t.Helper()
 	return must(t, func() (*scopes.File, error) { return scopes.Read("scopes.yaml", []byte(src), testNow) })
+}
+
+// limits returns a rate and a quota for all APIs together; "" for none.
+func limits(rate, quota string) []scopes.Limit { return limitsOn("", rate, quota) }
+
+func limitsOn(api, rate, quota string) []scopes.Limit {
+	l := scopes.Limit{API: api}
+	l.Rate, _ = scopes.ParseRate(rate)
+	l.Quota, _ = scopes.ParseQuota(quota)
+	return []scopes.Limit{l}
 }
 
 func sources(prefix string) []netip.Prefix {
@@ -72,7 +84,7 @@ func TestAuthority(t *testing.T) {
 	ctx := context.Background()
 	year := time.Date(2027, 1, 1, 0, 0, 0, 0, time.UTC)
 	read := []scopes.Scope{{API: "orders", Versions: []string{"v1"}, Methods: scopes.MethodOf("GET")}}
-	within := scopes.Token{Name: "new", Description: "d", Contact: scopes.Contact{Email: "a@b.example"}, Expires: year, Sources: sources("192.0.2.128/25"), Scopes: read}
+	within := scopes.Token{Name: "new", Description: "d", Contact: scopes.Contact{Email: "a@b.example"}, Expires: year, Sources: sources("192.0.2.128/25"), Scopes: read, Limits: limits("10/s", "1000/day")}
 	with := func(change func(*scopes.Token)) *scopes.Token {
 		t := within
 		change(&t)
@@ -112,6 +124,19 @@ func TestAuthority(t *testing.T) {
 		{"create that outlives", create(with(func(t *scopes.Token) { t.Expires = time.Time{} })), "expires at 2027-06-01"},
 		{"create for everywhere", create(with(func(t *scopes.Token) { t.Sources = nil })), "may be used from 192.0.2.0/24"},
 		{"create legacy", create(with(func(t *scopes.Token) { t.Access, t.Scopes = scopes.ReadOnly, nil })), "has no access: read_only"},
+		{"create without limits", create(with(func(t *scopes.Token) { t.Limits = nil })), "has the rate 10/s on API orders"},
+		{"create without a quota", create(with(func(t *scopes.Token) { t.Limits = limits("10/s", "") })), "has the quota 1000/day on API orders"},
+		{"create with a higher rate", create(with(func(t *scopes.Token) { t.Limits = limits("11/s", "1000/day") })), "has the rate 10/s on API orders"},
+		{"create with limits on that API", create(with(func(t *scopes.Token) { t.Limits = limitsOn("orders", "10/s", "1000/day") })), ""},
+		{"create with limits on another API", create(with(func(t *scopes.Token) { t.Limits = limitsOn("scopegate", "10/s", "1000/day") })), "has the rate 10/s on API orders"},
+		{"more often", update("acme/less", func(t *scopes.Token) { t.Limits = limits("10/s", "1000/day") }), ""},
+		{"more often than itself", update("acme/less", func(t *scopes.Token) { t.Limits = limits("11/s", "1000/day") }), "has the rate 10/s on API orders"},
+		{"itself without limits", update("acme/admin", func(t *scopes.Token) { t.Limits = nil }), "has the rate 10/s on API orders"},
+		{"limit more", update("acme/more", func(t *scopes.Token) { t.Limits = limits("100/s", "") }), ""},
+		{"a shadow of more", update("acme/less", func(t *scopes.Token) {
+			t.Shadow = []scopes.Scope{{API: "orders", Versions: []string{"v2"}, Methods: scopes.AllMethods}}
+			t.Keep.All = true
+		}), ""},
 		{"deactivate more", func(s *Store, a Actor) error { _, err := s.Deactivate(ctx, a, "acme/more"); return err }, ""},
 		{"delete legacy", func(s *Store, a Actor) error { _, err := s.Delete(ctx, a, "acme/legacy"); return err }, ""},
 		{"narrow more", update("acme/more", func(t *scopes.Token) { t.Scopes = read[:1] }), ""},
@@ -301,6 +326,7 @@ func TestAuthorityOverFiles(t *testing.T) {
 	read := []scopes.Scope{{API: "orders", Versions: []string{"v1"}, Methods: scopes.MethodOf("GET")}}
 	small := testToken("more")
 	small.Credential, small.Scopes, small.Sources, small.Expires = scopes.Digest{}, read, sources("192.0.2.7"), testNow.AddDate(0, 1, 0)
+	small.Limits = limits("5/s", "1000/day")
 	recreate := func(s *Store, ref string, actor Actor) error {
 		if _, err := s.Delete(ctx, actor, ref); err != nil {
 			return err

@@ -16,11 +16,12 @@ type compiler struct {
 	// missing counts scopes that name what the catalog does not have. They grant
 	// nothing.
 	missing int
-	rules   []uint32 // of the record at hand, as positions in the table
+	limits  map[string][]scopes.Limit // by their bytes: many tokens share them
+	rules   []uint32                  // of the record at hand, as positions in the table
 }
 
 func newCompiler(catalog *scopes.Catalog, table *ruleTable) compiler {
-	return compiler{catalog: catalog, table: table, cache: make(map[string][]uint32)}
+	return compiler{catalog: catalog, table: table, cache: make(map[string][]uint32), limits: make(map[string][]scopes.Limit)}
 }
 
 // compile appends the entries of a record, one for each credential, without their
@@ -44,10 +45,15 @@ func (c *compiler) compile(dst []indexed, id []byte, h *head) ([]indexed, error)
 		return dst, errFields
 	}
 	var err error
-	if c.rules, err = c.appendRules(c.rules[:0], h.scopes); err != nil {
+	if x.rules, err = c.refTo(h.scopes); err != nil {
 		return dst, err
 	}
-	if x.rules, err = c.table.refTo(c.rules); err != nil {
+	if x.hasShadow = len(h.shadow) > 0; x.hasShadow {
+		if x.shadow, err = c.refTo(h.shadow); err != nil {
+			return dst, err
+		}
+	}
+	if x.limits, err = c.limitsOf(h.limits); err != nil {
 		return dst, err
 	}
 	for i := range h.count {
@@ -55,6 +61,31 @@ func (c *compiler) compile(dst []indexed, id []byte, h *head) ([]indexed, error)
 		dst = append(dst, x)
 	}
 	return dst, nil
+}
+
+// refTo returns a reference to the rules of a block of scopes.
+func (c *compiler) refTo(block []byte) (ref scopes.RuleRef, err error) {
+	if c.rules, err = c.appendRules(c.rules[:0], block); err != nil {
+		return ref, err
+	}
+	return c.table.refTo(c.rules)
+}
+
+// limitsOf returns the limits in a block, the same ones for the same bytes.
+func (c *compiler) limitsOf(block []byte) ([]scopes.Limit, error) {
+	if known, ok := c.limits[string(block)]; ok || len(block) == 0 {
+		return known, nil
+	}
+	d := decoder{rest: block}
+	limits := d.limits()
+	if d.end() != nil {
+		return nil, errFields
+	}
+	if len(c.limits) == maxCached {
+		clear(c.limits)
+	}
+	c.limits[string(block)] = limits
+	return limits, nil
 }
 
 // appendRules appends the rules of a block of scopes.

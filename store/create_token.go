@@ -60,6 +60,8 @@ func (s *Store) Update(ctx context.Context, actor Actor, ref string, edit func(*
 		}
 		now := old.clone()
 		now.token.Sources, now.token.Scopes = slices.Clone(old.token.Sources), slices.Clone(old.token.Scopes)
+		now.token.Shadow, now.token.Keep.Scopes = slices.Clone(old.token.Shadow), slices.Clone(old.token.Keep.Scopes)
+		now.token.Limits = slices.Clone(old.token.Limits)
 		if err := edit(&now.token); err != nil {
 			return "", err
 		}

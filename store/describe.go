@@ -48,16 +48,27 @@ func stateText(t *scopes.Token) string {
 func grantText(t *scopes.Token) string {
 	text := t.Access.String()
 	if !t.Legacy() {
-		list := make([]string, len(t.Scopes))
-		for i := range t.Scopes {
-			list[i] = scopeText(&t.Scopes[i])
-		}
-		text = orNone(strings.Join(list, " "))
+		text = scopesText(t.Scopes)
 	}
 	if t.Version != "" {
 		text += " (pinned to version " + t.Version + ")"
 	}
 	return text
+}
+
+func keepText(t *scopes.Token) string {
+	if t.Keep.All {
+		return "all"
+	}
+	return scopesText(t.Keep.Scopes)
+}
+
+func scopesText(list []scopes.Scope) string {
+	texts := make([]string, len(list))
+	for i := range list {
+		texts[i] = scopeText(&list[i])
+	}
+	return orNone(strings.Join(texts, " "))
 }
 
 func scopeText(s *scopes.Scope) string {

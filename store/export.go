@@ -146,13 +146,7 @@ func (e *exporter) exportToken(a *scopes.Account, rec *record) {
 		return
 	}
 	before := len(t.Scopes)
-	t.Scopes = slices.DeleteFunc(slices.Clone(t.Scopes), func(s scopes.Scope) bool {
-		why := e.stale(&s)
-		if why != "" {
-			e.warnf("token %s: the scope %s is left out, which grants nothing: %s", rec.ref(), scopeText(&s), why)
-		}
-		return why != ""
-	})
+	t.Scopes = e.sound(rec, "scope", t.Scopes)
 	if before > 0 && len(t.Scopes) == 0 {
 		e.warnf("token %s is left out: none of its scopes grants anything", rec.ref())
 		return
@@ -161,7 +155,39 @@ func (e *exporter) exportToken(a *scopes.Account, rec *record) {
 		e.warnf("token %s is pinned to version %q, which no API has any more; that is left out", rec.ref(), t.Version)
 		t.Version = ""
 	}
+	e.trim(rec, &t)
 	a.Tokens = append(a.Tokens, t)
+}
+
+// trim leaves out what an exported token has beside its scopes that a scope file cannot
+// say.
+func (e *exporter) trim(rec *record, t *scopes.Token) {
+	t.Shadow = e.sound(rec, "shadow scope", t.Shadow)
+	t.Keep.Scopes = slices.DeleteFunc(e.sound(rec, "kept scope", t.Keep.Scopes), func(s scopes.Scope) bool {
+		lacks := t.Lacks(&s)
+		if lacks != "" {
+			e.warnf("token %s: the kept scope %s is left out: the token does not have %s", rec.ref(), scopeText(&s), lacks)
+		}
+		return lacks != ""
+	})
+	t.Limits = slices.DeleteFunc(slices.Clone(t.Limits), func(l scopes.Limit) bool {
+		gone := l.API != "" && e.catalog.API(l.API) == nil
+		if gone {
+			e.warnf("token %s: its limit for API %s is left out: there is no such API", rec.ref(), l.API)
+		}
+		return gone
+	})
+}
+
+// sound returns a token's scopes without those that name what the catalog does not have.
+func (e *exporter) sound(rec *record, what string, list []scopes.Scope) []scopes.Scope {
+	return slices.DeleteFunc(slices.Clone(list), func(s scopes.Scope) bool {
+		why := e.stale(&s)
+		if why != "" {
+			e.warnf("token %s: the %s %s is left out, which grants nothing: %s", rec.ref(), what, scopeText(&s), why)
+		}
+		return why != ""
+	})
 }
 
 // stale says what a scope names that the catalog does not have; "" if it has all.

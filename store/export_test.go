@@ -132,6 +132,10 @@ func randomEstate(r *rand.Rand) *scopes.File {
 			token.Scopes = orders([]string{"GET", "PUT", "POST"}[:1+r.IntN(3)]...)
 			token.Inactive = r.IntN(4) == 0
 			token.Description = fmt.Sprint("line 1\nline ", r.IntN(2))
+			if r.IntN(3) == 0 {
+				token.Limits, token.Shadow = testLimits(), orders("GET")
+				token.Keep.All = r.IntN(2) == 0
+			}
 			if r.IntN(4) == 0 {
 				token.Expires = testNow.Add(time.Duration(r.IntN(100)) * time.Hour)
 			}
@@ -210,5 +214,43 @@ func TestExportTellsWhatIsStale(t *testing.T) {
 	f, err := s.Export(ExportOptions{})
 	if err != nil || len(f.Warnings) != 2 || f.Accounts[0].Tokens[1].Version != "" || len(f.Accounts[0].Tokens[1].Scopes) != 1 {
 		t.Errorf("got %+v, %v, want a scope and a version left out, with two warnings", f, err)
+	}
+}
+
+// Nor is what a token keeps and no longer has, or has in its shadow or its limits of an
+// API that changed.
+func TestExportTrims(t *testing.T) {
+	t.Parallel()
+	s := newTestStore(t)
+	ads := scopes.Scope{API: "ads", Versions: []string{"13"}, Methods: scopes.MethodOf("GET")}
+	apply(t, s, testFile(acme(edit(testToken("a"), func(t *scopes.Token) {
+		t.Scopes = orders("GET", "PUT")
+		t.Keep.Scopes = append(orders("GET"), orders("PUT")...)
+		t.Shadow = append(orders("GET"), ads)
+		t.Limits = testLimits()
+	}))))
+	if _, _, err := s.Update(context.Background(), tester, "acme/a", edited(func(t *scopes.Token) { t.Scopes = orders("GET") }), UpdateOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	err := s.change(context.Background(), tester, func(c *change) error {
+		c.recompile = true
+		c.record("prune", "api", "ads", nil)
+		c.share(keyAPI, "ads")
+		return c.bucket(bucketAPIs).Delete([]byte("ads"))
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := s.Export(ExportOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := f.Accounts[0].Tokens[0]
+	if len(f.Warnings) != 3 || !reflect.DeepEqual(got.Keep.Scopes, orders("GET")) || !reflect.DeepEqual(got.Shadow, orders("GET")) ||
+		scopes.QuotaText(got.Limits) != "100000/day" || len(got.Limits) != 2 {
+		t.Errorf("got %+v and the warnings %v, want a kept scope, a shadow scope and a limit left out", got, f.Warnings)
+	}
+	if _, err := scopes.Read("f", f.Marshal(), testNow); err != nil {
+		t.Errorf("the file cannot be read: %v", err)
 	}
 }

@@ -139,6 +139,7 @@ func entriesOf(s *Snapshot) int {
 func checkGrants(tb testing.TB, snapshot *Snapshot, catalog *scopes.Catalog, rec *record) {
 	tb.Helper()
 	rules, _ := catalog.Rules(nil, &rec.token)
+	shadow, _ := catalog.Rules(nil, &scopes.Token{Scopes: rec.token.Shadow})
 	for _, c := range rec.credentials {
 		got := snapshot.Grant(c.digest)
 		state := scopes.Active
@@ -153,7 +154,9 @@ func checkGrants(tb testing.TB, snapshot *Snapshot, catalog *scopes.Catalog, rec
 		}
 		if got.ID != rec.id || got.Account != rec.account || got.Name != rec.token.Name || got.State != state ||
 			got.Access != rec.token.Access || got.Version != rec.token.Version || got.Expires != unixOf(rec.token.Expires) ||
-			!slices.Equal(got.Sources, rec.token.Sources) || !slices.Equal(slices.Collect(got.Rules.All()), rules) {
+			!slices.Equal(got.Sources, rec.token.Sources) || !slices.Equal(slices.Collect(got.Rules.All()), rules) ||
+			got.HasShadow != (len(rec.token.Shadow) > 0) || !slices.Equal(slices.Collect(got.Shadow.All()), shadow) ||
+			!slices.Equal(got.Limits, rec.token.Limits) {
 			tb.Errorf("token %s: the index has %+v, the record %+v", rec.ref(), got, rec.token)
 		}
 	}

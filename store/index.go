@@ -99,9 +99,15 @@ type extra struct {
 	sources []netip.Prefix
 	ends    int64 // of the credential, Unix seconds; 0 for never
 	expires int64 // of the token, if its expiry is expiryLater
+	limits  []scopes.Limit
+	shadow  scopes.RuleRef // into the snapshot's rules, if hasShadow
+
+	hasShadow bool
 }
 
-func (x *extra) isZero() bool { return x.sources == nil && x.ends == 0 && x.expires == 0 }
+func (x *extra) isZero() bool {
+	return x.sources == nil && x.ends == 0 && x.expires == 0 && x.limits == nil && !x.hasShadow
+}
 
 // slotsPerEntry is ten times how many slots there are for each entry. With fewer,
 // entries stand farther from their slots; more cost memory.
@@ -157,7 +163,7 @@ func (s *shard) grant(g *scopes.Grant, e *entry) {
 		return
 	}
 	x := &s.extras[e.extra-1]
-	g.Sources = x.sources
+	g.Sources, g.Limits, g.HasShadow = x.sources, x.limits, x.hasShadow
 	if e.expiry == expiryLater {
 		g.Expires = x.expires
 	}

@@ -82,6 +82,9 @@ func (h *history) make() {
 		token:       scopes.Token{Name: fmt.Sprint("t", h.random.IntN(4)), Access: scopes.ReadOnly, Description: "d"},
 		credentials: []credential{{digest: h.credential(), created: testNow}},
 	}
+	if h.random.IntN(3) == 0 {
+		r.token.Limits, r.token.Shadow, r.token.Keep.All = testLimits(), orders("GET"), true
+	}
 	if !slices.ContainsFunc(h.tokens, func(other *record) bool { return other.ref() == r.ref() && !other.terminal }) {
 		h.tokens = append(h.tokens, r)
 	}

@@ -65,6 +65,30 @@ var fields = []field{
 		copy:   func(to, from *scopes.Token) { to.Sources = from.Sources },
 	},
 	{
+		name:   "rate",
+		encode: func(t *scopes.Token) []byte { return []byte(scopes.RateText(t.Limits)) },
+		text:   func(t *scopes.Token) string { return orNone(scopes.RateText(t.Limits)) },
+		copy:   func(to, from *scopes.Token) { to.Limits = scopes.JoinLimits(from.Limits, to.Limits) },
+	},
+	{
+		name:   "quota",
+		encode: func(t *scopes.Token) []byte { return []byte(scopes.QuotaText(t.Limits)) },
+		text:   func(t *scopes.Token) string { return orNone(scopes.QuotaText(t.Limits)) },
+		copy:   func(to, from *scopes.Token) { to.Limits = scopes.JoinLimits(to.Limits, from.Limits) },
+	},
+	{
+		name:   "shadow",
+		encode: func(t *scopes.Token) []byte { return appendScopes(nil, t.Shadow) },
+		text:   func(t *scopes.Token) string { return scopesText(t.Shadow) },
+		copy:   func(to, from *scopes.Token) { to.Shadow = from.Shadow },
+	},
+	{
+		name:   "keep",
+		encode: func(t *scopes.Token) []byte { return appendKeep(nil, &t.Keep) },
+		text:   keepText,
+		copy:   func(to, from *scopes.Token) { to.Keep = from.Keep },
+	},
+	{
 		name:   "description",
 		encode: func(t *scopes.Token) []byte { return []byte(t.Description) },
 		copy:   func(to, from *scopes.Token) { to.Description = from.Description },

@@ -77,6 +77,11 @@ func (w *world) checkGrant(t *rapid.T, view *scopes.View, d scopes.Digest, got s
 		t.Errorf("credential %d: got token %q, want %q", slices.Index(w.seen, d), got.ID, id)
 		return
 	}
+	if owner != nil {
+		if want := scopes.JoinLimits(modelLimits[owner.spec.rate], modelLimits[owner.spec.quota]); !slices.Equal(got.Limits, want) {
+			t.Errorf("credential %d: got limits %+v, want %+v", slices.Index(w.seen, d), got.Limits, want)
+		}
+	}
 	for i, c := range modelCells {
 		target := c.target
 		if c.api == "ads" {
@@ -87,8 +92,10 @@ func (w *world) checkGrant(t *rapid.T, view *scopes.View, d scopes.Digest, got s
 			Method: c.method, Target: target, Host: "gw.example.com", Header: map[string][]string{"Ir-Version": {c.version}},
 			Source: modelClients[from], Now: w.model.now,
 		}, &got)
-		if want := w.model.decide(d, i, from); decision.Reason != want {
-			t.Errorf("credential %d of %+v: %s %s gets %v, want %v", slices.Index(w.seen, d), owner, c.method, target, decision.Reason, want)
+		want := w.model.decide(d, i, from)
+		if shadow := w.model.decideShadow(d, i, want); decision.Reason != want || decision.Shadow != shadow {
+			t.Errorf("credential %d of %+v: %s %s gets %v, in its shadow %v, want %v, %v",
+				slices.Index(w.seen, d), owner, c.method, target, decision.Reason, decision.Shadow, want, shadow)
 		}
 	}
 }

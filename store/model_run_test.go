@@ -331,6 +331,12 @@ func drawSpec(t *rapid.T, name string) modelSpec {
 		environment: rapid.SampledFrom([]string{"", "test"}).Draw(t, "environment"),
 		sources:     rapid.IntRange(0, len(modelSources)-1).Draw(t, "sources"),
 	}
+	if rapid.IntRange(0, 2).Draw(t, "newest") == 2 {
+		s.rate = rapid.IntRange(0, len(modelLimits)-1).Draw(t, "rate")
+		s.quota = rapid.IntRange(0, len(modelLimits)-1).Draw(t, "quota")
+		s.shadow = cells(rapid.IntRange(0, int(everyCell)).Draw(t, "shadow"))
+		s.keep = rapid.Bool().Draw(t, "keep")
+	}
 	if after := rapid.SampledFrom([]time.Duration{0, day, 10 * day, -day}).Draw(t, "expires"); after != 0 {
 		s.expires = testNow.Add(after)
 	}

@@ -54,6 +54,9 @@ type modelSpec struct {
 	granted     cells // of a scoped token
 	expires     time.Time
 	sources     int // position in modelSources
+	rate, quota int // positions in modelLimits
+	shadow      cells
+	keep        bool
 }
 
 // cells are the smallest things that the APIs of testFile can grant, a bit each.
@@ -80,6 +83,16 @@ var modelCells = [...]struct{ api, version, method, target string }{
 // modelSources are what sources tokens have, each within those before it.
 var modelSources = [][]netip.Prefix{
 	nil, {netip.MustParsePrefix("10.0.0.0/8")}, {netip.MustParsePrefix("10.1.0.0/16")},
+}
+
+// modelLimits are the rates and quotas that tokens have, each lower than those before it.
+var modelLimits = [][]scopes.Limit{
+	nil,
+	{{Rate: scopes.Rate{Requests: 100, Per: time.Second, Burst: 200}, Quota: scopes.Quota{Requests: 1000, Per: scopes.PerDay}}},
+	{
+		{Rate: scopes.Rate{Requests: 100, Per: time.Second, Burst: 100}, Quota: scopes.Quota{Requests: 30, Per: scopes.PerHour}},
+		{API: "orders", Rate: scopes.Rate{Requests: 1, Per: time.Minute, Burst: 1}},
+	},
 }
 
 func newModel() *model {
@@ -212,7 +225,7 @@ func (s *modelSpec) widens(before *modelSpec, lacks cells) bool {
 	case before.inactive && !s.inactive:
 		return s.cells()&^lacks != 0
 	}
-	return s.cells()&^before.cells()&^lacks != 0 || s.sources < before.sources ||
+	return s.cells()&^before.cells()&^lacks != 0 || s.sources < before.sources || s.rate < before.rate || s.quota < before.quota ||
 		!before.expires.IsZero() && (s.expires.IsZero() || s.expires.After(before.expires))
 }
 
@@ -237,7 +250,24 @@ func (s *modelSpec) merge(base, live *modelSpec) modelSpec {
 	if s.sources != base.sources {
 		merged.sources = s.sources
 	}
+	s.mergeBeside(base, &merged)
 	return merged
+}
+
+// mergeBeside merges what a token has beside what it may do.
+func (s *modelSpec) mergeBeside(base, merged *modelSpec) {
+	if s.rate != base.rate {
+		merged.rate = s.rate
+	}
+	if s.quota != base.quota {
+		merged.quota = s.quota
+	}
+	if s.shadow != base.shadow {
+		merged.shadow = s.shadow
+	}
+	if s.keep != base.keep {
+		merged.keep = s.keep
+	}
 }
 
 // token returns the spec as a token.
@@ -246,21 +276,29 @@ func (s *modelSpec) token() scopes.Token {
 		Name: s.name, Description: "of a model", Contact: scopes.Contact{Email: "data@acme.example"},
 		Inactive: s.inactive, Environment: s.environment, Access: s.access,
 		Expires: s.expires, Sources: modelSources[s.sources],
+		Limits: scopes.JoinLimits(modelLimits[s.rate], modelLimits[s.quota]),
+		Shadow: s.shadow.scopes(), Keep: scopes.Keep{All: s.keep},
 	}
-	if s.access != scopes.ScopedAccess {
-		return t
-	}
-	for i, c := range modelCells {
-		if s.granted&(1<<i) == 0 {
-			continue
-		}
-		if n := len(t.Scopes); n > 0 && t.Scopes[n-1].API == c.api && t.Scopes[n-1].Versions[0] == c.version {
-			t.Scopes[n-1].Methods |= scopes.MethodOf(c.method)
-			continue
-		}
-		t.Scopes = append(t.Scopes, scopes.Scope{API: c.api, Versions: []string{c.version}, Methods: scopes.MethodOf(c.method)})
+	if s.access == scopes.ScopedAccess {
+		t.Scopes = s.granted.scopes()
 	}
 	return t
+}
+
+// scopes returns scopes that grant the cells.
+func (c cells) scopes() []scopes.Scope {
+	var list []scopes.Scope
+	for i, m := range modelCells {
+		if c&(1<<i) == 0 {
+			continue
+		}
+		if n := len(list); n > 0 && list[n-1].API == m.api && list[n-1].Versions[0] == m.version {
+			list[n-1].Methods |= scopes.MethodOf(m.method)
+			continue
+		}
+		list = append(list, scopes.Scope{API: m.api, Versions: []string{m.version}, Methods: scopes.MethodOf(m.method)})
+	}
+	return list
 }
 
 // modelClients are addresses that are in the modelSources up to the same position.
@@ -282,7 +320,21 @@ func (m *model) decide(d scopes.Digest, want, from int) scopes.Reason {
 	case t.spec.sources > from:
 		return scopes.SourceNotAllowed
 	}
-	granted, reason := t.spec.cells(), scopes.APINotGranted
+	return m.reach(t.spec.cells(), want)
+}
+
+// decideShadow returns the shadow of a decision that came to a reason.
+func (m *model) decideShadow(d scopes.Digest, want int, reason scopes.Reason) scopes.Reason {
+	t := m.owner(d)
+	if reason != scopes.Allowed || t.spec.shadow == 0 {
+		return reason
+	}
+	return m.reach(t.spec.shadow, want)
+}
+
+// reach returns how far granted cells come in granting one.
+func (m *model) reach(granted cells, want int) scopes.Reason {
+	reason := scopes.APINotGranted
 	if granted&^m.lacks&(1<<want) != 0 {
 		return scopes.Allowed
 	}

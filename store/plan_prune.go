@@ -84,9 +84,11 @@ func (p *planner) unusedAPIs(owners map[string]string) ([]string, error) {
 func (p *planner) usersOf(apis map[string]bool) (map[string][]string, error) {
 	users := make(map[string][]string)
 	note := func(ref string, t *scopes.Token) {
-		for i := range t.Scopes {
-			if api := t.Scopes[i].API; apis[api] && !slices.Contains(users[api], ref) {
-				users[api] = append(users[api], ref)
+		for _, list := range [][]scopes.Scope{t.Scopes, t.Shadow} {
+			for i := range list {
+				if api := list[i].API; apis[api] && !slices.Contains(users[api], ref) {
+					users[api] = append(users[api], ref)
+				}
 			}
 		}
 	}

@@ -33,6 +33,13 @@ func TestPlanOfAChangedToken(t *testing.T) {
 	base := testToken("a")
 	base.Expires = testNow.AddDate(0, 1, 0)
 	base.Sources = []netip.Prefix{netip.MustParsePrefix("10.0.0.0/8")}
+	base.Limits = []scopes.Limit{{Rate: scopes.Rate{Requests: 100, Per: time.Second, Burst: 100}, Quota: scopes.Quota{Requests: 1000, Per: scopes.PerDay}}}
+	limited := func(change func(*scopes.Limit)) func(*scopes.Token) {
+		return func(t *scopes.Token) {
+			t.Limits = slices.Clone(t.Limits)
+			change(&t.Limits[0])
+		}
+	}
 	tests := []struct {
 		name   string
 		change func(*scopes.Token)
@@ -61,6 +68,17 @@ func TestPlanOfAChangedToken(t *testing.T) {
 		{"from everywhere", func(t *scopes.Token) { t.Sources = nil }, Update, true, false, "sources: 10.0.0.0/8 → everywhere"},
 		{"from a part", func(t *scopes.Token) { t.Sources = []netip.Prefix{netip.MustParsePrefix("10.1.0.0/16")} }, Update, false, true, "10.1.0.0/16"},
 		{"from elsewhere", func(t *scopes.Token) { t.Sources = []netip.Prefix{netip.MustParsePrefix("2001:db8::/32")} }, Update, true, true, "2001:db8::/32"},
+		{"a higher rate", limited(func(l *scopes.Limit) { l.Rate.Burst = 200 }), Update, true, false, "rate: 100/s → 100/s burst 200"},
+		{"a lower rate", limited(func(l *scopes.Limit) { l.Rate.Per = time.Minute }), Update, false, true, "rate: 100/s → 100/min"},
+		{"no rate", limited(func(l *scopes.Limit) { l.Rate = scopes.Rate{} }), Update, true, false, "rate: 100/s → none"},
+		{"a higher quota", limited(func(l *scopes.Limit) { l.Quota.Requests++ }), Update, true, false, "quota: 1000/day → 1001/day"},
+		{"a lower quota", limited(func(l *scopes.Limit) { l.Quota.Per = scopes.PerMonth }), Update, false, true, "quota: 1000/day → 1000/month"},
+		{"a rate for an API more", func(t *scopes.Token) {
+			t.Limits = append(slices.Clone(t.Limits), scopes.Limit{API: "orders", Rate: scopes.Rate{Requests: 10, Per: time.Second, Burst: 10}})
+		}, Update, false, true, `rate: 100/s → {"*": 100/s, orders: 10/s}`},
+		{"a shadow", func(t *scopes.Token) { t.Shadow = orders("GET", "DELETE") }, Update, false, false, "shadow: none → orders:v1:GET,DELETE"},
+		{"keep all", func(t *scopes.Token) { t.Keep.All = true }, Update, false, false, "keep: none → all"},
+		{"keep a part", func(t *scopes.Token) { t.Keep.Scopes = orders("GET") }, Update, false, false, "keep: none → orders:v1:GET"},
 		{"another credential", func(t *scopes.Token) { t.Credential = scopes.DigestOf("another") }, Update, false, false, "in place of the one"},
 		{"no credential", func(t *scopes.Token) { t.Credential = scopes.Digest{} }, "", false, false, ""},
 	}

@@ -118,8 +118,9 @@ func (c *Change) judge(old, next *scopes.Catalog, before, after *scopes.Token) {
 	if before == nil || after == nil {
 		return
 	}
-	c.Widens = c.Widens || outlives(after, before) || !within(after.Sources, before.Sources)
-	c.Narrows = c.Narrows || outlives(before, after) || !within(before.Sources, after.Sources)
+	limits := scopes.CompareLimits(before.Limits, after.Limits)
+	c.Widens = c.Widens || limits.Widens || outlives(after, before) || !within(after.Sources, before.Sources)
+	c.Narrows = c.Narrows || limits.Narrows || outlives(before, after) || !within(before.Sources, after.Sources)
 }
 
 // outlives reports whether a expires later than b.

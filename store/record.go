@@ -10,9 +10,13 @@ import (
 	"github.com/scopegate/scopegate/scopes"
 )
 
-// tokenVersion is the newest version of a token's record that this code reads,
-// and the one that it writes. The second has the latest deactivations.
-const tokenVersion = 2
+// The versions of a token's record. The second has the latest deactivations, the third
+// shadow scopes, limits and what is kept. A record that has none of these is written as
+// the second, so that nodes which do not know the third go on until somebody uses it.
+const (
+	plainVersion = 2
+	tokenVersion = 3 // the newest one
+)
 
 const (
 	maxCredentials = 2   // of a token: the second while one is being rotated
@@ -111,7 +115,8 @@ func (r *record) clone() *record {
 // boot reads no further.
 func (r *record) encode() []byte {
 	b := make([]byte, 0, 512)
-	b = append(b, tokenVersion, r.flags(), byte(r.token.Access))
+	format := r.format()
+	b = append(b, format, r.flags(), byte(r.token.Access))
 	b = appendTime(b, r.token.Expires)
 	b = appendString(b, r.account)
 	b = appendString(b, r.token.Name)
@@ -123,12 +128,19 @@ func (r *record) encode() []byte {
 	}
 	b = appendSources(b, r.token.Sources)
 	b = appendScopes(b, r.token.Scopes)
+	if format >= tokenVersion {
+		b = appendScopes(b, r.token.Shadow)
+		b = appendLimits(b, r.token.Limits)
+	}
 
 	for i := range r.credentials {
 		b = appendTime(b, r.credentials[i].created)
 		b = appendString(b, r.credentials[i].lastFour)
 	}
 	b = appendAbout(b, &r.token)
+	if format >= tokenVersion {
+		b = appendKeep(b, &r.token.Keep)
+	}
 	for _, n := range []uint64{r.version, r.deactivations, r.revision} {
 		b = binary.AppendUvarint(b, n)
 	}
@@ -138,12 +150,25 @@ func (r *record) encode() []byte {
 	for i := range r.dead {
 		b = append(b, r.dead[i][:]...)
 	}
-	b = r.appendDeclared(b)
+	b = r.appendDeclared(b, format)
 	b = binary.AppendUvarint(b, uint64(len(r.seen)))
 	for i := range r.seen {
 		b = append(b, r.seen[i][:]...)
 	}
 	return seal(r.id, b)
+}
+
+// format returns the version that the record needs.
+func (r *record) format() byte {
+	if isPlain(&r.token) && (r.declared == nil || isPlain(r.declared)) {
+		return plainVersion
+	}
+	return tokenVersion
+}
+
+// isPlain reports whether a token has nothing that only the third version has.
+func isPlain(t *scopes.Token) bool {
+	return len(t.Shadow) == 0 && len(t.Limits) == 0 && t.Keep.IsZero()
 }
 
 func (r *record) flags() byte {
@@ -166,11 +191,11 @@ const (
 	declaredOther
 )
 
-func (r *record) appendDeclared(b []byte) []byte {
+func (r *record) appendDeclared(b []byte, format byte) []byte {
 	if r.declared == nil {
 		return append(b, declaredNever)
 	}
-	declared, live := appendToken(nil, r.declared), appendToken(nil, &r.token)
+	declared, live := appendTokenAs(nil, r.declared, format), appendTokenAs(nil, &r.token, format)
 	if slices.Equal(declared, live) {
 		b = append(b, declaredSame)
 	} else {
@@ -201,7 +226,9 @@ func decodeRecord(id, value []byte) (*record, error) {
 	r.token.Sources = d.sources()
 	inner := &decoder{rest: h.scopes}
 	r.token.Scopes = inner.scopes()
-	if d.end() != nil || inner.end() != nil {
+	shadow, limits := &decoder{rest: h.shadow}, &decoder{rest: h.limits}
+	r.token.Shadow, r.token.Limits = shadow.scopes(), limits.limits()
+	if d.end() != nil || inner.end() != nil || shadow.end() != nil || limits.end() != nil {
 		return nil, errFields
 	}
 	r.decodeRest(&rest, &h)
@@ -215,13 +242,16 @@ func (r *record) decodeRest(d *decoder, h *head) {
 		r.credentials = append(r.credentials, c)
 	}
 	d.about(&r.token)
+	if h.format >= tokenVersion {
+		r.token.Keep = d.keep()
+	}
 	r.version, r.deactivations, r.revision = d.uvarint(), d.uvarint(), d.uvarint()
 	r.created, r.updated = d.time(), d.time()
 	for n := d.count(); n > 0 && !d.bad; n-- {
 		r.dead = append(r.dead, d.digest())
 	}
-	r.decodeDeclared(d)
-	if h.format < 2 {
+	r.decodeDeclared(d, h.format)
+	if h.format < plainVersion {
 		return
 	}
 	for n := d.count(); n > 0 && !d.bad; n-- {
@@ -231,7 +261,7 @@ func (r *record) decodeRest(d *decoder, h *head) {
 	}
 }
 
-func (r *record) decodeDeclared(d *decoder) {
+func (r *record) decodeDeclared(d *decoder, format byte) {
 	switch d.byte() {
 	case declaredNever:
 		return
@@ -240,7 +270,7 @@ func (r *record) decodeDeclared(d *decoder) {
 		r.declared = &same
 	case declaredOther:
 		inner := decoder{rest: d.block()}
-		r.declared = inner.token(r.token.Name)
+		r.declared = inner.token(r.token.Name, format)
 		d.bad = d.bad || inner.end() != nil
 	default:
 		d.fail()
@@ -269,6 +299,8 @@ type head struct {
 	count   int    // of credentials
 	sources []byte // as appendSources writes them, without the length
 	scopes  []byte // as appendScopes writes them, without the length
+	shadow  []byte // the same
+	limits  []byte // as appendLimits writes them, without the length
 }
 
 // decodeHead checks a sealed record as a whole, and reads its first part without
@@ -291,6 +323,9 @@ func decodeHead(id, value []byte) (h head, rest decoder, err error) {
 		h.credentials[i].ends = d.varint()
 	}
 	h.sources, h.scopes = d.block(), d.block()
+	if h.format >= tokenVersion {
+		h.shadow, h.limits = d.block(), d.block()
+	}
 	if d.bad || h.flags&^flagsKnown != 0 || h.access > scopes.ReadWrite || len(id) != idBytes ||
 		len(h.account) > maxTextBytes || len(h.name) > maxTextBytes || len(h.version) > maxTextBytes {
 		return head{}, decoder{}, errFields
@@ -306,7 +341,10 @@ func (d *decoder) digest() scopes.Digest {
 
 // appendToken appends what a scope file declares of a token, but for its name and
 // its credential. Two tokens are declared alike if and only if these bytes are equal.
-func appendToken(b []byte, t *scopes.Token) []byte {
+func appendToken(b []byte, t *scopes.Token) []byte { return appendTokenAs(b, t, tokenVersion) }
+
+// appendTokenAs is appendToken for a record of some version.
+func appendTokenAs(b []byte, t *scopes.Token, format byte) []byte {
 	var inactive byte
 	if t.Inactive {
 		inactive = 1
@@ -316,10 +354,16 @@ func appendToken(b []byte, t *scopes.Token) []byte {
 	b = appendString(b, t.Version)
 	b = appendSources(b, t.Sources)
 	b = appendScopes(b, t.Scopes)
-	return appendAbout(b, t)
+	b = appendAbout(b, t)
+	if format >= tokenVersion {
+		b = appendScopes(b, t.Shadow)
+		b = appendLimits(b, t.Limits)
+		b = appendKeep(b, &t.Keep)
+	}
+	return b
 }
 
-func (d *decoder) token(name string) *scopes.Token {
+func (d *decoder) token(name string, format byte) *scopes.Token {
 	t := &scopes.Token{Name: name}
 	t.Inactive = d.byte() != 0
 	t.Access = scopes.Access(d.byte())
@@ -327,11 +371,16 @@ func (d *decoder) token(name string) *scopes.Token {
 	t.Version = d.string()
 	inner := decoder{rest: d.block()}
 	t.Sources = inner.sources()
-	d.bad = d.bad || inner.end() != nil
-	inner = decoder{rest: d.block()}
-	t.Scopes = inner.scopes()
 	d.bad = d.bad || inner.end() != nil || t.Access > scopes.ReadWrite
+	t.Scopes = d.scopesBlock()
 	d.about(t)
+	if format >= tokenVersion {
+		t.Shadow = d.scopesBlock()
+		inner = decoder{rest: d.block()}
+		t.Limits = inner.limits()
+		d.bad = d.bad || inner.end() != nil
+		t.Keep = d.keep()
+	}
 	return t
 }
 
@@ -399,6 +448,14 @@ func (d *decoder) scopes() []scopes.Scope {
 		}
 		list = append(list, s)
 	}
+	return list
+}
+
+// scopesBlock reads a block of scopes with its length.
+func (d *decoder) scopesBlock() []scopes.Scope {
+	inner := decoder{rest: d.block()}
+	list := inner.scopes()
+	d.bad = d.bad || inner.end() != nil
 	return list
 }
 

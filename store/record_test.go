@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -37,13 +38,36 @@ func fullRecord() *record {
 	}
 }
 
+// newestRecord is fullRecord with what only the newest version of a record has.
+func newestRecord() *record {
+	rec := fullRecord()
+	rec.token.Shadow = []scopes.Scope{{API: "orders", Versions: []string{"v2"}, Methods: scopes.ReadMethods}, {API: "plain", Methods: scopes.AllMethods}}
+	rec.token.Keep.Scopes = rec.token.Scopes[1:]
+	rec.token.Limits = testLimits()
+	return rec
+}
+
+func testLimits() []scopes.Limit {
+	return []scopes.Limit{
+		{Rate: scopes.Rate{Requests: 100, Per: time.Second, Burst: 200}, Quota: scopes.Quota{Requests: 100_000, Per: scopes.PerDay}},
+		{API: "ads", Quota: scopes.Quota{Requests: 1_000_000_000, Per: scopes.PerMonth}},
+		{API: "orders", Rate: scopes.Rate{Requests: 1_000_000_000, Per: time.Hour, Burst: 1_000_000}},
+	}
+}
+
 func testRecords() map[string]*record {
 	full, same, terminal := fullRecord(), fullRecord(), fullRecord()
 	declared := same.token
 	same.declared = &declared
 	terminal.delete()
+	newest, newestSame, newestDeclared := newestRecord(), newestRecord(), fullRecord()
+	asItIs, was := newestSame.token, newestRecord().token
+	newestSame.declared = &asItIs
+	was.Keep = scopes.Keep{All: true}
+	newestDeclared.declared = &was
 	return map[string]*record{
 		"full": full, "declared as it is": same, "deleted": terminal,
+		"newest": newest, "newest, declared as it is": newestSame, "newest, as it was declared": newestDeclared,
 		"empty":  {id: "tok_0000000000000000000002"},
 		"legacy": {id: "tok_0000000000000000000003", account: "b", token: scopes.Token{Name: "old", Access: scopes.ReadWrite}},
 	}
@@ -68,7 +92,13 @@ func TestRecordsComeBack(t *testing.T) {
 // Every flipped bit is found, and so is a record under another's key.
 func TestDamageIsFound(t *testing.T) {
 	t.Parallel()
-	rec := fullRecord()
+	for _, rec := range []*record{fullRecord(), newestRecord()} {
+		damageIsFound(t, rec)
+	}
+}
+
+func damageIsFound(t *testing.T, rec *record) {
+	t.Helper()
 	value := rec.encode()
 	for i := range value {
 		for bit := range 8 {
@@ -93,9 +123,71 @@ func TestRecordsOfOtherVersions(t *testing.T) {
 	for _, test := range []struct {
 		version byte
 		want    error
-	}{{0, errFields}, {tokenVersion, errFields}, {tokenVersion + 1, errVersion}, {255, errVersion}} {
+	}{{0, errFields}, {plainVersion, errFields}, {tokenVersion, errFields}, {tokenVersion + 1, errVersion}, {255, errVersion}} {
 		if _, err := decodeRecord([]byte(key), seal(key, []byte{test.version})); !errors.Is(err, test.want) {
 			t.Errorf("version %d: got %v, want %v", test.version, err, test.want)
+		}
+	}
+}
+
+// secondVersion is fullRecord with a deactivation, as it was written before there was a
+// third version.
+const secondVersion = "AgYAgKe5rg0EYWNtZQFhAnYxAmuGsnP/NPzhnWuATv9aP1dHraTqoi8dScAeUt23h1tLgKe5rg3Uc146Jl4W7uA/WXGLm10DAZwH2LbFH5DaOmZu7BOrNQAYBAoAAAAIECABDbgAAAAAAAAAAAAAAAAgKB0Gb3JkZXJz/////wsCAnYxAnYyAgRsaXN0A29uZQkFcGxhaW4DAACAp7muDQRhYmNkgKe5rg0AAWQBbgFlBHRlc3SAgLDc4o7QG6wCAoCAgICAIICnua4NgKe5rg0BTgdAhWK+24tgzgXB3s/jrRa3IjCWfeAfZAt+Rym0n84CPAAAAAAADg0Gb3JkZXJzAQECdjEAEmFzIGl0IHdhcyBkZWNsYXJlZAARZGF0YUBhY21lLmV4YW1wbGUAAAR0ZWFtAdPQkp8Yd9J2+kJJP0XDVJA9pX2ALDapc2azj++4q4VRAQECAwAAAAAALaVyVg=="
+
+// A record of the second version is read, and written as it was: nodes that do not know
+// the third can read it, as long as its token uses nothing of that.
+func TestTheSecondVersionStays(t *testing.T) {
+	t.Parallel()
+	value, err := base64.StdEncoding.DecodeString(secondVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := fullRecord()
+	want.seen = []deactivationID{{1, 2, 3}}
+	got, err := decodeRecord([]byte(want.id), value)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Fatalf("got %+v, %v, want %+v", got, err, want)
+	}
+	if again := got.encode(); !bytes.Equal(again, value) {
+		t.Errorf("it is written as\n%x\nwant\n%x", again, value)
+	}
+	for name, change := range map[string]func(*record){
+		"shadow": func(r *record) { r.token.Shadow = orders("GET") },
+		"keep":   func(r *record) { r.token.Keep.All = true },
+		"limits": func(r *record) { r.token.Limits = testLimits() },
+		"declared": func(r *record) {
+			declared := *r.declared
+			declared.Limits = testLimits()
+			r.declared = &declared
+		},
+	} {
+		changed := got.clone()
+		change(changed)
+		if version := changed.encode()[0]; version != tokenVersion {
+			t.Errorf("with %s: written as version %d, want %d", name, version, tokenVersion)
+		}
+	}
+}
+
+// Limits that no scope file can have are no limits of a record: its token is refused.
+func TestDamagedLimits(t *testing.T) {
+	t.Parallel()
+	for name, texts := range map[string][]string{
+		"no bound":  {"", "", ""},
+		"no rate":   {"", "many", ""},
+		"no quota":  {"", "", "100/s"},
+		"too much":  {"", "1000000001/s", ""},
+		"unsorted":  {"orders", "1/s", "", "ads", "1/s", ""},
+		"twice":     {"ads", "1/s", "", "ads", "", "1/day"},
+		"cut short": {"ads", "1/s"},
+	} {
+		var block []byte
+		for _, text := range texts {
+			block = appendString(block, text)
+		}
+		d := decoder{rest: block}
+		if got := d.limits(); d.end() == nil || got != nil {
+			t.Errorf("%s: got %+v, want none and an error", name, got)
 		}
 	}
 }

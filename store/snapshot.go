@@ -45,8 +45,12 @@ func (s *Snapshot) GrantInto(g *scopes.Grant, d scopes.Digest) {
 		return
 	}
 	if e.extra != 0 {
-		if ends := shard.extras[e.extra-1].ends; ends != 0 && s.now().Unix() >= ends {
+		x := &shard.extras[e.extra-1]
+		if x.ends != 0 && s.now().Unix() >= x.ends {
 			return
+		}
+		if x.hasShadow {
+			g.Shadow = scopes.RulesAt(s.rules, x.shadow)
 		}
 	}
 	shard.grant(g, e)
