@@ -38,6 +38,7 @@ type change struct {
 	wrote        bool              // something that is not worth a revision
 	touched      map[string][]byte // shared records that are written, as they were before; nil for none
 	foreignNames map[string]string // names of tokens that other nodes have changed: their ids
+	filled       *loader           // of a store that was blank: it has all tokens already; else nil
 	standing     *standing         // of the node after the change, once the sequencer has it
 	repaired     int               // damaged records that were replaced
 }

@@ -34,7 +34,6 @@ func (r *replica) install(i *installation) error {
 				still = *pending
 			}
 			if i.reload { // most of it is new, and comes in the order of the keys
-				c.foreignNames = make(map[string]string, len(i.puts))
 				c.bucket(bucketTokens).FillPercent, c.bucket(bucketNames).FillPercent = fillInOrder, fillInOrder
 			}
 			if err := r.write(c, i); err != nil {
@@ -64,12 +63,7 @@ func (r *replica) install(i *installation) error {
 
 // write writes all that an installation has.
 func (r *replica) write(c *change, i *installation) error {
-	for _, key := range sortedKeys(i.puts) {
-		if err := c.putShared(key, i.puts[key]); err != nil {
-			return err
-		}
-	}
-	if err := c.putForeignNames(); err != nil {
+	if err := c.putAllShared(i); err != nil {
 		return err
 	}
 	if err := c.putForeignEntries(r.integrity, i.standing.Epoch, i.audit); err != nil {
@@ -86,6 +80,19 @@ func (r *replica) write(c *change, i *installation) error {
 		return err
 	}
 	return c.putStanding(&i.standing)
+}
+
+// putAllShared writes the records of an installation.
+func (c *change) putAllShared(i *installation) error {
+	if i.reload && c.isBlank() {
+		return c.fill(i.puts)
+	}
+	for _, key := range sortedKeys(i.puts) {
+		if err := c.putShared(key, i.puts[key]); err != nil {
+			return err
+		}
+	}
+	return c.putForeignNames()
 }
 
 // publishForeign makes visible what other nodes have changed. The revocations log gets

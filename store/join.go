@@ -32,6 +32,9 @@ type records map[string][]byte
 // dead. Joining the result with either once more changes nothing.
 func join(remote, local records) (records, error) {
 	j := joining{remote: remote, puts: make(records)}
+	if len(local) == 0 {
+		return j.puts, nil
+	}
 	for key, value := range local {
 		if err := j.add(key, value); err != nil {
 			return nil, err
@@ -285,7 +288,11 @@ func (s *settling) countActive() error {
 // joinCatalog takes all APIs and sources from the state whose last change of one is the
 // later, so that they fit together.
 func (j *joining) joinCatalog(local records) {
-	if cmp.Or(cmp.Compare(catalogRevision(local), catalogRevision(j.remote)), compareCatalogs(local, j.remote)) <= 0 {
+	order := cmp.Compare(catalogRevision(local), catalogRevision(j.remote))
+	if order == 0 {
+		order = compareCatalogs(local, j.remote)
+	}
+	if order <= 0 {
 		return
 	}
 	for key := range j.remote {

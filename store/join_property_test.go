@@ -105,7 +105,8 @@ func after(t *testing.T, remote, local records) records {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all := maps.Clone(remote)
+	all := make(records)
+	maps.Copy(all, remote)
 	for key, value := range puts {
 		if all[key] = value; value == nil {
 			delete(all, key)

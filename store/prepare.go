@@ -111,6 +111,9 @@ func (c *change) putEntries() error {
 // nextSnapshot builds the snapshot that has the change. Grants are compiled against
 // one catalog, so another catalog means compiling all of them again.
 func (c *change) nextSnapshot() (*Snapshot, error) {
+	if c.filled != nil {
+		return c.filled.finish(), nil
+	}
 	current := c.store.snapshot.Load()
 	if c.recompile || current.table.isStale() {
 		l, err := c.store.newLoader(c.reader)

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/redis/go-redis/v9"
@@ -229,21 +230,55 @@ func flag(set bool) string {
 // Scan implements [store.History].
 func (l *Log) Scan(ctx context.Context, each func([]store.Keyed) error) error {
 	for cursor := uint64(0); ; {
-		list, next, err := l.scanOnce(ctx, cursor)
+		list, next, err := l.scanFrom(ctx, cursor)
 		if err != nil {
 			return fail(err)
 		}
-		some := make([]store.Keyed, 0, len(list)/2)
-		for i := 0; i+1 < len(list); i += 2 {
-			some = append(some, store.Keyed{Key: list[i], Value: []byte(list[i+1])})
-		}
-		if err := each(some); err != nil {
+		if err := each(together(list)); err != nil {
 			return err
 		}
 		if cursor = next; cursor == 0 {
 			return nil
 		}
 	}
+}
+
+// together returns records whose keys are in one piece of memory, and whose values are in
+// another: a million of them that all have their own are what a garbage collector is busy
+// with for seconds.
+func together(list []string) []store.Keyed {
+	lengths := [2]int{} // of all keys, and of all values
+	for i, text := range list {
+		lengths[i%2] += len(text)
+	}
+	var allKeys strings.Builder
+	allKeys.Grow(lengths[0])
+	values := make([]byte, 0, lengths[1])
+	for i := 0; i+1 < len(list); i += 2 {
+		allKeys.WriteString(list[i])
+		values = append(values, list[i+1]...)
+	}
+	keys := allKeys.String()
+	some := make([]store.Keyed, 0, len(list)/2)
+	for i := 0; i+1 < len(list); i += 2 {
+		k, v := len(list[i]), len(list[i+1])
+		some = append(some, store.Keyed{Key: keys[:k], Value: values[:v:v]})
+		keys, values = keys[k:], values[v:]
+	}
+	return some
+}
+
+// scanTries is how often some of the records are asked for: a call that took too long is no
+// reason to download all others again.
+const scanTries = 3
+
+func (l *Log) scanFrom(ctx context.Context, cursor uint64) (list []string, next uint64, err error) {
+	for range scanTries {
+		if list, next, err = l.scanOnce(ctx, cursor); err == nil || isReply(err) || ctx.Err() != nil {
+			break
+		}
+	}
+	return list, next, err
 }
 
 func (l *Log) scanOnce(ctx context.Context, cursor uint64) ([]string, uint64, error) {
