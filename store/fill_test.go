@@ -39,7 +39,12 @@ func drawRecords(t *testing.T, n int) records {
 // newFollower returns a store and a replica of it that is not running.
 func newFollower(t *testing.T) (*Store, *replica) {
 	t.Helper()
-	s := newTestStore(t)
+	return newFollowerAt(t, newPath(t))
+}
+
+func newFollowerAt(t *testing.T, path string) (*Store, *replica) {
+	t.Helper()
+	s := openStore(t, path, testOptions())
 	r, err := newReplica(s, clusterOptions(newMemorySequencer().node()).Cluster)
 	if err == nil {
 		err = r.open()

@@ -27,10 +27,20 @@ const manyRecords = 2_000_000
 // under it.
 const downloadTries = 3
 
+// errFilling: there is nothing to be had yet, and nothing to be done.
+var errFilling = errors.New("another node sends what it has, and this one waits for it")
+
+// manyPuts is how many records a node gives the others at the most as a change that they
+// can follow; with more, all are replaced.
+const manyPuts = 10_000
+
 // rejoin downloads everything, joins it with what the node has, and gives the sequencer
 // what it lacks. That is the way of a node whose position is not in the history: because
 // the sequencer has lost some of it, or because the node is new or was away for long.
 func (r *replica) rejoin(ctx context.Context, pulled *Pulled, reason string) error {
+	if pulled.Filling && beginsEpoch[reason] {
+		return errFilling
+	}
 	r.status.Lock()
 	r.rejoins[reason]++
 	r.status.Unlock()
@@ -185,8 +195,7 @@ func (r *replica) adopt(all records, i *installation) error {
 	if err != nil {
 		return err
 	}
-	const many = 10_000
-	i.puts, i.reload = puts, len(puts) > many
+	i.puts, i.reload = puts, len(puts) > manyPuts
 	return r.install(i)
 }
 
@@ -205,7 +214,7 @@ func (r *replica) contribute(ctx context.Context, got *download, puts records, r
 	if got.whole { // else anybody may have written the head
 		next.Resets, next.Revision = max(got.head.Resets, next.Resets), max(got.head.Revision+1, next.Revision)
 	}
-	commit := &Commit{Base: got.head, Replace: !got.whole}
+	commit := &Commit{Base: got.head, Replace: !got.whole || len(puts) > manyPuts}
 	if commit.NewEpoch = !got.whole || beginsEpoch[reason]; commit.NewEpoch {
 		epoch, err := newID(r.store.random)
 		if err != nil {

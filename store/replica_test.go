@@ -124,6 +124,61 @@ func TestASingleNodeBringsWhatItHas(t *testing.T) {
 	awaitSame(t, a, b)
 }
 
+// A node does not send what it has while another one does so, and takes revocations
+// meanwhile.
+func TestWaitingForAnotherToFill(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	m.filling = true
+	path := newPath(t)
+	alone := openStore(t, path, testOptions())
+	ref, digest := makeToken(t, alone, "sync")
+	if err := alone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	a, _ := joinNode(t, path, m)
+	eventually(t, a, "it waits", func() bool { return errors.Is(a.replica.Load().replication().Err, errFilling) })
+	if _, err := a.Deactivate(context.Background(), tester, ref); err != nil || grants(a, digest) {
+		t.Errorf("a revocation meanwhile: %v, the credential is granted: %t", err, grants(a, digest))
+	}
+	if m.save().has {
+		t.Error("it has sent what it has")
+	}
+	m.mu.Lock()
+	m.filling = false
+	m.mu.Unlock()
+	b, _ := joinNode(t, newPath(t), m)
+	eventually(t, b, "the token, deactivated", func() bool { return b.Snapshot().Grant(digest).State == scopes.Deactivated })
+	awaitSame(t, a, b)
+}
+
+// A node that brings many records has all others download them, and what those had is
+// among them.
+func TestASingleNodeBringsMany(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	a, _ := joinNode(t, newPath(t), m)
+	_, first := makeToken(t, a, "first")
+	path := newPath(t)
+	alone, r := newFollowerAt(t, path)
+	if err := install(t, alone, r, drawRecords(t, manyPuts+10), true); err != nil {
+		t.Fatal(err)
+	}
+	if err := alone.Close(); err != nil {
+		t.Fatal(err)
+	}
+	epoch := m.save().head.Epoch
+	b, _ := joinNode(t, path, m)
+	eventually(t, a, "it has downloaded all", func() bool { return a.replica.Load().replication().Rejoins["trimmed"] > 0 })
+	awaitSame(t, a, b)
+	if m.save().head.Epoch != epoch {
+		t.Error("another epoch has begun, in which all nodes wait for all others")
+	}
+	if !grants(a, first) || !grants(b, first) {
+		t.Error("what there was is not granted")
+	}
+}
+
 // A revocation without the others is in force here, survives a restart, and reaches the
 // others when they are back.
 func TestRevocationWithoutTheOthers(t *testing.T) {

@@ -92,6 +92,7 @@ const (
 type Pulled struct {
 	Verdict  PullVerdict
 	Head     Head          // zero for PullEmpty
+	Filling  bool          // a node is about to replace all records, and has not sent them all
 	EpochAge time.Duration // since the epoch began
 	HeadAge  time.Duration // since the last change was made
 	// Apart is how many of the nodes whose reports have not run out were in another epoch
@@ -114,7 +115,7 @@ type Commit struct {
 	Base     Head // that the change was made on; zero for none
 	Next     Head
 	NewEpoch bool    // Next begins another epoch: the history before is dropped
-	Replace  bool    // all records that are not in Changed are dropped
+	Replace  bool    // all records that are not in Changed are dropped, and the history before is too
 	Changed  []Keyed // each with the value after the change
 	Audit    []byte  // for the audit log
 }

@@ -16,6 +16,7 @@ type memorySequencer struct {
 	mu      sync.Mutex
 	head    Head
 	has     bool
+	filling bool // somebody is about to
 	records map[string][]byte
 	log     []logged
 	began   time.Time
@@ -95,11 +96,11 @@ func (n *memoryNode) Pull(_ context.Context, at Position, r *Report) (*Pulled, e
 	n.pulls.Add(1)
 	m.reports[r.ID], m.epochs[r.ID] = *r, at.Epoch
 	m.until[r.ID] = m.now().Add(30 * time.Second)
-	pulled := &Pulled{Head: m.head, EpochAge: m.now().Sub(m.began), Apart: m.apart()}
+	pulled := &Pulled{Head: m.head, Filling: m.filling, EpochAge: m.now().Sub(m.began), Apart: m.apart()}
 	behind := slices.IndexFunc(m.log, func(l logged) bool { return l.position.Revision == at.Revision })
 	switch {
 	case !m.has:
-		return &Pulled{Verdict: PullEmpty}, nil
+		return &Pulled{Verdict: PullEmpty, Filling: m.filling}, nil
 	case at.Epoch != m.head.Epoch:
 		pulled.Verdict = PullEpoch
 	case m.head.Revision < at.Revision:
@@ -174,6 +175,7 @@ func (m *memorySequencer) commit(c *Commit) error {
 		m.log, m.began = nil, m.now()
 	}
 	if c.Replace {
+		m.log = nil
 		clear(m.records)
 	}
 	entry := logged{position: c.Next.Position, audit: c.Audit}

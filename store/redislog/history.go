@@ -59,7 +59,7 @@ func (l *Log) Pull(ctx context.Context, at store.Position, r *store.Report) (*st
 	if err != nil {
 		return nil, fmt.Errorf("redislog: %w", err)
 	}
-	answer, err := pullScript.Run(ctx, l.client, []string{l.keys.head, l.keys.records, l.keys.log, l.keys.nodes},
+	answer, err := pullScript.Run(ctx, l.client, []string{l.keys.head, l.keys.records, l.keys.log, l.keys.nodes, l.keys.filling},
 		at.Epoch, at.Revision, at.Chain[:], r.ID, report, lifetime(r).Milliseconds(), most, joiningLifetime.Milliseconds()).Slice()
 	if err != nil {
 		return nil, fail(err)
@@ -77,17 +77,16 @@ func lifetime(r *store.Report) time.Duration {
 }
 
 var verdicts = map[string]store.PullVerdict{
-	"ok": store.PullOK, "epoch": store.PullEpoch, "regress": store.PullRegress, "diverge": store.PullDiverge, "trimmed": store.PullTrimmed,
+	"ok": store.PullOK, "empty": store.PullEmpty, "epoch": store.PullEpoch, "regress": store.PullRegress, "diverge": store.PullDiverge, "trimmed": store.PullTrimmed,
 }
 
 // readPulled reads what the script pull.lua answers.
 func readPulled(answer []any) (*store.Pulled, error) {
 	a := answers{list: answer}
-	if a.text() == "empty" {
-		return &store.Pulled{Verdict: store.PullEmpty}, nil
+	p := &store.Pulled{Verdict: verdicts[a.text()], Filling: a.text() == "1"}
+	if p.Verdict == store.PullEmpty {
+		return p, nil
 	}
-	a.at = 0
-	p := &store.Pulled{Verdict: verdicts[a.text()]}
 	p.EpochAge, p.HeadAge, p.Apart = a.milliseconds(), a.milliseconds(), int(a.number()) //nolint:gosec // it is small
 	p.Head.Format = int(a.number())                                                      //nolint:gosec // it is small
 	p.Head.Epoch, p.Head.Revision = a.text(), a.number()
@@ -160,13 +159,16 @@ const commitTries = 3
 
 // Commit implements [store.History].
 func (l *Log) Commit(ctx context.Context, c *store.Commit) error {
-	args := l.commitArguments(c)
+	aside, err := l.stage(ctx, c, piecesOf(c))
+	if err != nil {
+		return err
+	}
+	args := l.commitArguments(c, aside)
 	open := false // some attempt may have made the change
 	ctx = context.WithValue(ctx, openKey{}, &open)
-	var err error
 	for range commitTries {
 		var answer string
-		if answer, err = l.commitOnce(ctx, args, len(c.Changed)); err == nil {
+		if answer, err = l.commitOnce(ctx, args, len(c.Changed)-aside); err == nil {
 			return verdictOf(answer)
 		}
 		if isReply(err) || ctx.Err() != nil {
@@ -182,7 +184,7 @@ func (l *Log) Commit(ctx context.Context, c *store.Commit) error {
 func (l *Log) commitOnce(ctx context.Context, args []any, records int) (string, error) {
 	ctx, cancel := context.WithTimeout(ctx, callTimeout+time.Duration(records)*perRecord)
 	defer cancel()
-	return commitScript.Run(ctx, l.client, []string{l.keys.head, l.keys.records, l.keys.log}, args...).Text()
+	return commitScript.Run(ctx, l.client, []string{l.keys.head, l.keys.records, l.keys.log, l.keys.filling, l.keys.aside}, args...).Text()
 }
 
 func verdictOf(answer string) error {
@@ -191,12 +193,15 @@ func verdictOf(answer string) error {
 		return nil
 	case "moved":
 		return store.ErrHeadMoved
+	case "lost":
+		return fmt.Errorf("%w: Redis has lost some of the records that were put aside; they are sent again", store.ErrUnreachable)
 	}
 	return errAnswer
 }
 
-// commitArguments returns what the script commit.lua gets.
-func (l *Log) commitArguments(c *store.Commit) []any {
+// commitArguments returns what the script commit.lua gets, if so many records were put
+// aside for it: all, or none.
+func (l *Log) commitArguments(c *store.Commit, aside int) []any {
 	var base struct{ epoch, chain string }
 	if c.Base.Epoch != "" {
 		base.epoch, base.chain = c.Base.Epoch, string(c.Base.Chain[:])
@@ -204,7 +209,10 @@ func (l *Log) commitArguments(c *store.Commit) []any {
 	n := &c.Next
 	args := []any{
 		base.epoch, base.chain, n.Format, n.Epoch, n.Revision, n.Chain[:], n.Count, n.Sig[:], n.Resets,
-		flag(c.NewEpoch), flag(c.Replace), c.Audit, logLength, l.keys.channel, 0,
+		flag(c.NewEpoch), flag(c.Replace || aside > 0), c.Audit, logLength, l.keys.channel, aside, 0,
+	}
+	if aside > 0 {
+		return args
 	}
 	puts := 0
 	var removed []any
@@ -216,7 +224,7 @@ func (l *Log) commitArguments(c *store.Commit) []any {
 		puts++
 		args = append(args, changed.Key, changed.Value)
 	}
-	args[14] = puts
+	args[15] = puts
 	return append(args, removed...)
 }
 

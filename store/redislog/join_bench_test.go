@@ -17,11 +17,11 @@ import (
 // joinPart is how many tokens a scope file of BenchmarkJoin has.
 const joinPart = 100_000
 
-// joinFile returns a scope file of tokens, the first of which is number from.
-func joinFile(from int) *scopes.File {
+// joinFile returns a scope file of so many tokens, the first of which is number from.
+func joinFile(from, count int) *scopes.File {
 	const perAccount = 20
 	file := &scopes.File{}
-	for i := from / perAccount; i < (from+joinPart)/perAccount; i++ {
+	for i := from / perAccount; i < (from+count)/perAccount; i++ {
 		account := scopes.Account{Name: fmt.Sprintf("account-%d", i)}
 		for t := range perAccount {
 			account.Tokens = append(account.Tokens, scopes.Token{
@@ -32,6 +32,17 @@ func joinFile(from int) *scopes.File {
 		file.Accounts = append(file.Accounts, account)
 	}
 	return file
+}
+
+func applyFile(tb testing.TB, s *store.Store, file *scopes.File) {
+	tb.Helper()
+	plan, err := s.Plan(tb.Context(), file, store.PlanOptions{})
+	if err == nil {
+		_, err = s.Apply(tb.Context(), plan, store.ApplyOptions{AllowWiden: true})
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // BenchmarkJoin measures how long a node that is new takes until it may decide, among many
@@ -52,13 +63,7 @@ func BenchmarkJoin(b *testing.B) {
 	}
 	first := open(nil)
 	for from := 0; from < tokens; from += joinPart {
-		plan, err := first.Plan(ctx, joinFile(from), store.PlanOptions{})
-		if err != nil {
-			b.Fatal(err)
-		}
-		if _, err := first.Apply(ctx, plan, store.ApplyOptions{AllowWiden: true}); err != nil {
-			b.Fatal(err)
-		}
+		applyFile(b, first, joinFile(from, joinPart))
 	}
 	options := func() *store.ClusterOptions {
 		return &store.ClusterOptions{Sequencer: openLog(b, server.URL()), Secret: "the secret of a benchmark", MaxStaleness: store.MinStaleness}

@@ -9,6 +9,8 @@
 //	{namespace}:records  hash      every record, sealed by the node that wrote it
 //	{namespace}:log      stream    which records each of the last changes has changed
 //	{namespace}:nodes    hash      what the nodes tell of themselves
+//	{namespace}:aside    hash      records that will take the place of all, while they are sent
+//	{namespace}:filling  hash      for which change that is done; it ends by itself, as does aside
 //	{namespace}:wake     channel   a message without content after each change
 //	{namespace}:limits:… strings   what was taken of tokens' limits, for as long as it counts
 //
@@ -16,8 +18,8 @@
 // enough:
 //
 //	ACL SETUSER scopegate on >password resetkeys ~{namespace}:* resetchannels &{namespace}:wake
-//	    -@all +eval +evalsha +script|load +time +get +set +hset +hget +hmget +hdel +hgetall +hscan +del
-//	    +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select
+//	    -@all +eval +evalsha +script|load +time +get +set +hset +hget +hmget +hdel +hlen +hgetall +hscan +del
+//	    +unlink +rename +pexpire +persist +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select
 //
 // In a Redis Cluster also +cluster|slots +cluster|shards +command +readonly.
 package redislog
@@ -64,7 +66,7 @@ type Log struct {
 }
 
 // keys are the names of the keys, and of limits what they begin with.
-type keys struct{ head, records, log, nodes, channel, limits string }
+type keys struct{ head, records, log, nodes, filling, aside, channel, limits string }
 
 // Open returns the history in a Redis. It connects in the background, so that a Redis that
 // is down is no error here. The error says what is wrong with the options, and has no
@@ -88,7 +90,10 @@ func Open(o Options) (*Log, error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Log{
 		client: client, logger: o.Logger, cancel: cancel, wakeups: make(chan struct{}, 1), done: make(chan struct{}),
-		keys: keys{prefix + "head", prefix + "records", prefix + "log", prefix + "nodes", prefix + "wake", prefix + "limits:"},
+		keys: keys{
+			head: prefix + "head", records: prefix + "records", log: prefix + "log", nodes: prefix + "nodes",
+			filling: prefix + "filling", aside: prefix + "aside", channel: prefix + "wake", limits: prefix + "limits:",
+		},
 	}
 	go l.listen(ctx)
 	return l, nil

@@ -144,7 +144,7 @@ func TestCommitIsMadeOnce(t *testing.T) {
 func TestManyRecordsAtOnce(t *testing.T) {
 	t.Parallel()
 	l := openLog(t, redistest.Start(t).URL())
-	const many = 100_000
+	const many = 25_000 // more than a pull brings
 	c := &store.Commit{Next: headAt("e1", 1, 'a'), NewEpoch: true}
 	for i := range many {
 		c.Changed = append(c.Changed, store.Keyed{Key: fmt.Sprintf("t%06d", i), Value: bytes.Repeat([]byte{'v'}, 300)})
@@ -282,8 +282,8 @@ func TestUnfitRedis(t *testing.T) {
 }
 
 // baseRights are the commands that the package's documentation says a user needs.
-const baseRights = "+eval +evalsha +script|load +time +get +set +hset +hget +hmget +hdel +hgetall +hscan +del " +
-	"+xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select"
+const baseRights = "+eval +evalsha +script|load +time +get +set +hset +hget +hmget +hdel +hlen +hgetall +hscan +del " +
+	"+unlink +rename +pexpire +persist +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select"
 
 // rightsOf returns the command that makes a user of these rights, with the password
 // secret-of-redis.

@@ -1,11 +1,11 @@
 -- What was changed since a node's position, all at this moment. It also leaves the node's
 -- report: that makes it a write, which a Redis that was cut off from its replicas refuses.
 --
--- KEYS: head, records, log, nodes
+-- KEYS: head, records, log, nodes, filling
 -- ARGV: epoch, revision and chain of the node; its id, its report, how long that counts
 --       in milliseconds; how many keys may have changed at the most; how long the report
 --       counts if the node has to download everything
-local head_key, records_key, log_key, nodes_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local head_key, records_key, log_key, nodes_key, filling_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local epoch, revision, chain = ARGV[1], ARGV[2], ARGV[3]
 
 local time = redis.call('TIME')
@@ -16,9 +16,10 @@ end
 report(ARGV[6])
 
 local head = redis.call('HMGET', head_key, 'format', 'epoch', 'revision', 'chain', 'count', 'sig', 'resets', 'began', 'changed')
+local filling = redis.call('HGET', filling_key, 'chain') and '1' or '0'
 if not head[2] then
   report(math.max(ARGV[6], ARGV[8]))
-  return { 'empty' }
+  return { 'empty', filling }
 end
 
 -- How many milliseconds ago something was. The clock may have been set back since.
@@ -46,7 +47,7 @@ local function answer(verdict, changed, audit)
   if verdict ~= 'ok' then -- it is busy for a while now
     report(math.max(ARGV[6], ARGV[8]))
   end
-  return { verdict, age(head[8]), age(head[9]), apart(), head[1], head[2], head[3], head[4], head[5], head[6], head[7], changed or {}, audit or {} }
+  return { verdict, filling, age(head[8]), age(head[9]), apart(), head[1], head[2], head[3], head[4], head[5], head[6], head[7], changed or {}, audit or {} }
 end
 
 if epoch ~= head[2] then
