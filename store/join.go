@@ -236,17 +236,17 @@ func keeps(a, b *record) bool {
 
 // mend takes from a token what is another's or dead, and counts it.
 func (s *settling) mend(rec *record) {
-	now := rec.clone()
+	now, changed := rec.clone(), false
 	for _, d := range rec.digests() {
 		if s.dead[d] || s.digests[d].id != rec.id {
-			now.kill(d)
+			changed = now.kill(d) || changed
 		}
 	}
 	if !rec.terminal && s.names[rec.ref()].id != rec.id && !rec.held {
-		now.token.Inactive, now.held = true, true
+		now.token.Inactive, now.held, changed = true, true, true
 		now.noteDeactivation(rec.contentID()) // the same on every node that finds it out
 	}
-	if !bytes.Equal(now.encode(), rec.encode()) {
+	if changed {
 		now.version++
 		s.puts[string(keyToken)+now.id] = now.encode()
 	}
