@@ -38,12 +38,12 @@ caddy: $(SOURCES)
 	./xcaddy.sh --output $@
 
 test: ## Run every test under the race detector; installs what they need on Debian and Ubuntu
-	.ci/deps.sh cc redis-server
+	.ci/deps.sh cc promtool redis-server
 	CGO_ENABLED=1 go test -race -shuffle=on -count=1 ./...
 	cd bench && go vet ./... && CGO_ENABLED=1 go test -race -count=1 ./...
 
 soak: ## Run the long variants of the tests, then each fuzz target for a minute
-	.ci/deps.sh cc redis-server
+	.ci/deps.sh cc promtool redis-server
 	SCOPEGATE_SOAK=1 CGO_ENABLED=1 go test -race -count=1 -timeout 4h -run '$(SOAK_RUN)' ./...
 	SCOPEGATE_SOAK=1 go test -count=1 -timeout 1h -run TestRandomCredentials ./caddymodule # its memory counts
 	.ci/fuzz.sh $(SOAK_FUZZ_TIME)

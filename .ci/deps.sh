@@ -10,6 +10,7 @@ package_of() {
 	case $1 in
 	cc) echo "gcc libc6-dev" ;;
 	haproxy | make | nginx | redis-server | wrk) echo "$1" ;;
+	promtool) echo "prometheus" ;;
 	taskset) echo "util-linux" ;;
 	*)
 		echo "deps.sh: no Debian package is known for \"$1\": add it to package_of in .ci/deps.sh" >&2

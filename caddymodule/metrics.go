@@ -31,7 +31,7 @@ type metrics struct {
 
 func newMetrics() *metrics {
 	const namespace, subsystem = "caddy", "scopegate"
-	return &metrics{
+	m := &metrics{
 		decisions: decisionCounters{vec: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Namespace: namespace, Subsystem: subsystem, Name: "decisions_total",
 			Help: "Decisions on requests, by API, version, decision (allow, deny, preflight) and reason of a denial.",
@@ -73,7 +73,18 @@ func newMetrics() *metrics {
 				"Requests whose use could not be counted, for there was no room; reports say it too.", nil, nil),
 		},
 	}
+	for _, result := range []string{applyApplied, applyUnchanged, applyFailed} {
+		m.applies.WithLabelValues(result) // so that the first one is seen as a rise from zero
+	}
+	return m
 }
+
+// Results of attempts to apply the scope file.
+const (
+	applyApplied   = "applied"
+	applyUnchanged = "unchanged"
+	applyFailed    = "failed"
+)
 
 // register puts the collectors into a configuration's registry.
 func (m *metrics) register(registry *prometheus.Registry) error {

@@ -77,7 +77,7 @@ func (w *watch) first() error {
 		return fmt.Errorf("scopegate: %w", lookup)
 	}
 	if !before && !w.alone {
-		w.metrics.applies.WithLabelValues("failed").Inc()
+		w.metrics.applies.WithLabelValues(applyFailed).Inc()
 		return fmt.Errorf("scopegate: the scope file cannot be applied, and none was applied before:\n%w", err)
 	}
 	w.fail(err)
@@ -205,7 +205,7 @@ func (w *watch) fail(err error) {
 		return
 	}
 	w.failure = err.Error()
-	w.metrics.applies.WithLabelValues("failed").Inc()
+	w.metrics.applies.WithLabelValues(applyFailed).Inc()
 	w.logger.Error("scope file not applied; what was applied before stays in force",
 		zap.String("file", w.file.Path), zap.Error(err))
 }
@@ -229,7 +229,7 @@ func (w *watch) apply(ctx context.Context) error {
 		return err
 	}
 	if generation != store.Newer {
-		w.metrics.applies.WithLabelValues("unchanged").Inc()
+		w.metrics.applies.WithLabelValues(applyUnchanged).Inc()
 		if generation == store.Older {
 			w.logger.Warn("this node's scope file is older than the one that was applied last, by another node; it is left alone",
 				zap.String("file", w.file.Path))
@@ -248,7 +248,7 @@ func (w *watch) apply(ctx context.Context) error {
 	if err != nil {
 		return w.explainReview(err)
 	}
-	w.metrics.applies.WithLabelValues("applied").Inc()
+	w.metrics.applies.WithLabelValues(applyApplied).Inc()
 	w.report(file, result)
 	return nil
 }

@@ -68,7 +68,7 @@ func newReplica(s *Store, o *ClusterOptions) (*replica, error) {
 	}
 	r := &replica{
 		store: s, sequencer: o.Sequencer, integrity: integrity, name: o.NodeName, version: o.Version,
-		rejoins: make(map[string]int), done: make(chan struct{}), applied: o.Applied,
+		rejoins: noRejoins(), done: make(chan struct{}), applied: o.Applied,
 	}
 	switch {
 	case o.MaxStaleness == 0:
@@ -227,7 +227,7 @@ func (r *replica) sync(ctx context.Context) (moved bool, err error) {
 	if errors.Is(err, ErrIntegrity) {
 		r.store.log.Error("what came from the other nodes was tampered with or damaged, and is not used: look at who can write to Redis, "+
 			"and whether all nodes have the same secret", "error", err)
-		return true, r.rejoin(ctx, pulled, "integrity")
+		return true, r.rejoin(ctx, pulled, tampered)
 	}
 	if err == nil && r.isSettled(pulled, asked) {
 		r.lease.renew(asked)
@@ -264,6 +264,19 @@ func (r *replica) pull(ctx context.Context, at Position) (*Pulled, error) {
 // rejoinReasons are the labels of why everything is downloaded.
 var rejoinReasons = map[PullVerdict]string{
 	PullEmpty: "empty", PullEpoch: "epoch", PullRegress: "regress", PullDiverge: "diverge", PullTrimmed: "trimmed",
+}
+
+// tampered is the label of what no verdict tells.
+const tampered = "integrity"
+
+// noRejoins has a zero for each reason: who watches a number that is not there before its
+// first one would not see it rise.
+func noRejoins() map[string]int {
+	numbers := map[string]int{tampered: 0}
+	for _, reason := range rejoinReasons {
+		numbers[reason] = 0
+	}
+	return numbers
 }
 
 // report returns what the node tells of itself.
