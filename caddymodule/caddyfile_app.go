@@ -23,6 +23,12 @@ func init() {
 //	        max_staleness <duration>|off
 //	        on_stale      deny|serve
 //	        name          <name>
+//	        tls {
+//	            ca          <file>
+//	            cert        <file>
+//	            key         <file>
+//	            server_name <name>
+//	        }
 //	    }
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
@@ -102,14 +108,56 @@ func (a *App) unmarshalRedis(d *caddyfile.Dispenser) error {
 			err = oneArg(d, &a.Redis.OnStale)
 		case "name":
 			err = oneArg(d, &a.Redis.Name)
+		case "tls":
+			err = a.Redis.unmarshalTLS(d)
 		default:
-			err = d.Errf("unknown option %q of redis; expected secret, namespace, max_staleness, on_stale or name", d.Val())
+			err = d.Errf("unknown option %q of redis; expected secret, namespace, max_staleness, on_stale, name or tls", d.Val())
 		}
 		if err != nil {
 			return err
 		}
 	}
 	return a.Redis.check(d)
+}
+
+func (r *Redis) unmarshalTLS(d *caddyfile.Dispenser) error {
+	if r.TLS != nil {
+		return d.Err("tls stands twice")
+	}
+	if d.NextArg() {
+		return d.Err("tls takes a block: tls { ca <file> … }")
+	}
+	r.TLS = new(RedisTLS)
+	for d.NextBlock(2) { //nolint:mnd // in redis, in scopegate
+		var err error
+		switch d.Val() {
+		case "ca":
+			err = oneArg(d, &r.TLS.CA)
+		case "cert":
+			err = oneArg(d, &r.TLS.Cert)
+		case "key":
+			err = oneArg(d, &r.TLS.Key)
+		case "server_name":
+			err = oneArg(d, &r.TLS.ServerName)
+		default:
+			err = d.Errf("unknown option %q of tls; expected ca, cert, key or server_name", d.Val())
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return r.TLS.check(d)
+}
+
+// check refuses a block that cannot work, where it stands in the Caddyfile.
+func (t *RedisTLS) check(d *caddyfile.Dispenser) error {
+	switch {
+	case *t == RedisTLS{}:
+		return d.Err("tls takes a block with one option at least: tls { ca <file> … }")
+	case (t.Cert == "") != (t.Key == ""):
+		return d.Err("a certificate and its key belong together: name cert and key, or neither")
+	}
+	return nil
 }
 
 // check refuses a block that cannot work, where it stands in the Caddyfile.

@@ -32,7 +32,7 @@ func (c *cluster) connect(wanted *peers, logger *slog.Logger) error {
 		return nil
 	}
 	var err error
-	c.log, err = redislog.Open(redislog.Options{URL: wanted.url, Namespace: wanted.namespace, Logger: logger})
+	c.log, err = redislog.Open(redislog.Options{URL: wanted.url, Namespace: wanted.namespace, TLS: wanted.tls, Logger: logger})
 	if err != nil {
 		return fmt.Errorf("scopegate: %w", err)
 	}

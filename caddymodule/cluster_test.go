@@ -175,6 +175,30 @@ func TestClusterStartsWithoutRedis(t *testing.T) {
 	awaitStatus(t, g, secretOf("writer"), http.StatusOK)
 }
 
+// A Redis that only speaks with whom it knows, and whose certificate only the block trusts.
+func TestClusterTLS(t *testing.T) {
+	t.Parallel()
+	authority := redistest.NewAuthority(t)
+	_, url := redistest.StartMutualTLS(t, authority, "redis.test")
+	cert, key := authority.Issue(t, "node")
+	withTLS := func(lines ...string) string {
+		block := "tls {\n" + strings.Join(lines, "\n") + "\n}\nname"
+		return strings.Replace(watchingCaddyfile(url, "node"), "name", block, 1)
+	}
+	file := clusterScopes(startEcho(t).url())
+	g := startGateway(t, withTLS("ca "+authority.CertFile, "cert "+cert, "key "+key, "server_name redis.test"), file)
+	awaitStatus(t, g, secretOf("writer"), http.StatusOK)
+
+	stranger := startGateway(t, withTLS("ca "+authority.CertFile, "server_name redis.test"), file)
+	stranger.logs.wait(t, "cannot follow the other nodes", "certificate required")
+	if got := statusOf(t, stranger, secretOf("writer")); got != http.StatusServiceUnavailable {
+		t.Errorf("a node that shows no certificate answers %d, want 503", got)
+	}
+	if got := g.load(t, withTLS("ca "+key)); got.status == http.StatusOK || !strings.Contains(got.body, "no certificate to trust") {
+		t.Errorf("a configuration with a key for an authority: %d %s", got.status, got.body)
+	}
+}
+
 // A reload can make a single node one of several, and back, and loses nothing.
 func TestClusterReload(t *testing.T) {
 	t.Parallel()

@@ -58,7 +58,15 @@ func TestDocsAreComplete(t *testing.T) {
 		reasons = append(reasons, scopes.Reason(r).String())
 	}
 	var options []string
-	for _, module := range []any{caddymodule.App{}, caddymodule.ScopeFile{}, caddymodule.Handler{}, caddymodule.AdminHandler{}, caddymodule.CredentialPlace{}} {
+	for _, module := range []any{
+		caddymodule.App{},
+		caddymodule.ScopeFile{},
+		caddymodule.Redis{},
+		caddymodule.RedisTLS{},
+		caddymodule.Handler{},
+		caddymodule.AdminHandler{},
+		caddymodule.CredentialPlace{},
+	} {
 		options = append(options, jsonNames(reflect.TypeOf(module))...)
 	}
 	var operations []string

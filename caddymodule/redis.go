@@ -8,6 +8,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/scopegate/scopegate/store"
+	"github.com/scopegate/scopegate/store/redislog"
 )
 
 // Redis makes this server one of several nodes that hold the same and decide alike.
@@ -34,6 +35,28 @@ type Redis struct {
 
 	// Name is what people call this node. Default: the host's name.
 	Name string `json:"name,omitempty"`
+
+	// TLS is for a Redis with rediss:// whose certificate the system does not trust, or
+	// that wants to see one. Default: the system's trust, and no certificate.
+	TLS *RedisTLS `json:"tls,omitempty"`
+}
+
+// RedisTLS says whom to trust, and who this node is. The files are PEM, and read for each
+// connection: one that was renewed counts from the next on. Placeholders are filled in.
+type RedisTLS struct {
+	// CA is a file with the certificates of those who sign the servers': nobody else is
+	// trusted. Default: whom the system trusts.
+	CA string `json:"ca,omitempty"`
+
+	// Cert is the file of the certificate that the servers are shown. Default: none.
+	Cert string `json:"cert,omitempty"`
+
+	// Key is the file of the certificate's key.
+	Key string `json:"key,omitempty"`
+
+	// ServerName is what the servers' certificates are for. Default: the host that is
+	// connected to.
+	ServerName string `json:"server_name,omitempty"`
 }
 
 const (
@@ -46,6 +69,7 @@ const (
 // same nodes.
 type peers struct {
 	url, secret, namespace, name string
+	tls                          redislog.TLS
 	maxStaleness                 time.Duration // as store.ClusterOptions has it
 }
 
@@ -81,7 +105,28 @@ func (r *Redis) provision() (*peers, error) {
 	if len(p.secret) < store.MinSecretBytes {
 		return nil, fmt.Errorf("scopegate: the secret of redis is shorter than %d bytes; make one with: openssl rand -hex 32", store.MinSecretBytes)
 	}
+	if p.tls, err = r.TLS.provision(repl); err != nil {
+		return nil, fmt.Errorf("scopegate: tls of redis: %w", err)
+	}
 	return p, nil
+}
+
+// provision fills in the placeholders, and reads the files. nil is the zero value.
+func (t *RedisTLS) provision(repl *caddy.Replacer) (redislog.TLS, error) {
+	var filled redislog.TLS
+	if t == nil {
+		return filled, nil
+	}
+	for _, field := range []struct {
+		value string
+		to    *string
+	}{{t.CA, &filled.CA}, {t.Cert, &filled.Cert}, {t.Key, &filled.Key}, {t.ServerName, &filled.ServerName}} {
+		var err error
+		if *field.to, err = repl.ReplaceOrErr(field.value, true, true); err != nil {
+			return filled, err
+		}
+	}
+	return filled, filled.Check()
 }
 
 // readStaleness reads max_staleness. The default is 0, and off negative.

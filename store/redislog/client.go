@@ -24,7 +24,7 @@ const (
 
 // newClient returns a client for what a URL names. The scripts can be sent twice without
 // harm, but what could not be answered is for the store to judge: nothing is retried.
-func newClient(text string) (redis.UniversalClient, error) {
+func newClient(text string, trust TLS) (redis.UniversalClient, error) {
 	scheme, rest, ok := strings.Cut(text, "://")
 	if !ok {
 		return nil, errors.New("redislog: the URL of the Redis has no scheme; write redis://host:6379, rediss://…, redis+sentinel://… or redis+cluster://…")
@@ -33,19 +33,22 @@ func newClient(text string) (redis.UniversalClient, error) {
 	plain := base + "://" + rest
 	switch kind {
 	case "":
-		return newSingle(plain)
+		return newSingle(plain, trust)
 	case "sentinel":
-		return newFailover(plain)
+		return newFailover(plain, trust)
 	case "cluster":
-		return newCluster(plain)
+		return newCluster(plain, trust)
 	}
 	return nil, fmt.Errorf("redislog: %q is no scheme of a Redis; write redis, rediss, redis+sentinel or redis+cluster", scheme)
 }
 
-func newSingle(text string) (redis.UniversalClient, error) {
+func newSingle(text string, trust TLS) (redis.UniversalClient, error) {
 	o, err := redis.ParseURL(text)
 	if err != nil {
 		return nil, redacted(err)
+	}
+	if o.Dialer, err = trust.dialer(o.TLSConfig); err != nil {
+		return nil, err
 	}
 	o.MaxRetries, o.ContextTimeoutEnabled = -1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, longest, longest
@@ -56,13 +59,16 @@ func newSingle(text string) (redis.UniversalClient, error) {
 	return client, nil
 }
 
-func newFailover(text string) (redis.UniversalClient, error) {
+func newFailover(text string, trust TLS) (redis.UniversalClient, error) {
 	o, err := redis.ParseFailoverURL(text)
 	if err != nil {
 		return nil, redacted(err)
 	}
 	if o.MasterName == "" {
 		return nil, errors.New("redislog: the URL of the sentinels does not name the master; add ?master_name=NAME")
+	}
+	if o.Dialer, err = trust.dialer(o.TLSConfig); err != nil {
+		return nil, err
 	}
 	o.MaxRetries, o.ContextTimeoutEnabled = -1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, longest, longest
@@ -73,10 +79,13 @@ func newFailover(text string) (redis.UniversalClient, error) {
 	return client, nil
 }
 
-func newCluster(text string) (redis.UniversalClient, error) {
+func newCluster(text string, trust TLS) (redis.UniversalClient, error) {
 	o, err := redis.ParseClusterURL(text)
 	if err != nil {
 		return nil, redacted(err)
+	}
+	if o.Dialer, err = trust.dialer(o.TLSConfig); err != nil {
+		return nil, err
 	}
 	o.MaxRetries, o.ContextTimeoutEnabled = -1, true
 	o.DialTimeout, o.ReadTimeout, o.WriteTimeout = dialTimeout, longest, longest

@@ -168,26 +168,3 @@ func TestRefused(t *testing.T) {
 		}
 	}
 }
-
-// With TLS, a certificate that is not trusted is refused before anything is sent.
-func TestTLS(t *testing.T) {
-	t.Parallel()
-	_, url := redistest.StartTLS(t)
-	first := &store.Commit{Next: headAt("e1", 1, 'a'), NewEpoch: true}
-	untrusting := openLog(t, url)
-	var err error
-	for range 20 { // on a loaded machine the time for a call can be over before the handshake
-		if err = untrusting.Commit(context.Background(), first); err == nil || errors.Is(err, store.ErrUnreachable) {
-			break
-		}
-	}
-	if !errors.Is(err, store.ErrUnreachable) || !strings.Contains(err.Error(), "certificate") {
-		t.Errorf("a certificate that is not trusted: %v", err)
-	}
-	l := openLog(t, url+"?skip_verify=true")
-	awaitWakeup(t, l, "the subscription")
-	if p := pull(t, l, store.Position{}); p.Verdict != store.PullEmpty {
-		t.Errorf("got %+v", p)
-	}
-	mustCommit(t, l, first)
-}

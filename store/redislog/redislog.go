@@ -48,6 +48,7 @@ type Options struct {
 	// Namespace is what the keys begin with: clusters with different ones can share a
 	// Redis. Default: scopegate.
 	Namespace string
+	TLS       TLS          // for a URL with rediss
 	Logger    *slog.Logger // nil: nothing is logged
 }
 
@@ -72,7 +73,7 @@ type keys struct{ head, records, log, nodes, filling, aside, channel, limits str
 // is down is no error here. The error says what is wrong with the options, and has no
 // password in it.
 func Open(o Options) (*Log, error) {
-	client, err := newClient(o.URL)
+	client, err := newClient(o.URL, o.TLS)
 	if err != nil {
 		return nil, err
 	}
