@@ -150,10 +150,10 @@ func TestManyRecordsAtOnce(t *testing.T) {
 		c.Changed = append(c.Changed, store.Keyed{Key: fmt.Sprintf("t%06d", i), Value: bytes.Repeat([]byte{'v'}, 300)})
 	}
 	begin := time.Now()
-	mustCommit(t, l, c)
+	commitUntil(t, l, c)
 	t.Logf("committed %d records in %s", many, time.Since(begin))
 	two := headAt("e1", 2, 'a')
-	mustCommit(t, l, &store.Commit{Base: c.Next, Next: two, Changed: c.Changed})
+	commitUntil(t, l, &store.Commit{Base: c.Next, Next: two, Changed: c.Changed})
 	if p := pull(t, l, c.Next.Position); p.Verdict != store.PullTrimmed {
 		t.Errorf("so many changes: verdict %d, want that they are downloaded", p.Verdict)
 	}
