@@ -92,6 +92,14 @@ var rules = []rule{
 		why: "reports does nothing itself: who asked for one decides what becomes of it",
 	},
 	{
+		applies: not(is("caddymodule", "reports", "store/redislog")), forbids: is(module + "/usage"),
+		why: "what is counted decides nothing: caddymodule hands over what was decided, reports reads it, and store/redislog is what nodes exchange through",
+	},
+	{
+		applies: is("store"), forbids: is(module + "/usage"), deep: true,
+		why: "no change of a token may wait for what is counted: store and usage do not know each other",
+	},
+	{
 		applies: is("proxy"), forbids: thirdPartyBut(module + "/scopes"),
 		why: "proxy handles one request, for whatever server it runs in and whatever the tokens come from",
 	},
@@ -220,6 +228,9 @@ func TestImportRulesBite(t *testing.T) {
 		{"/usage", "go.etcd.io/bbolt", true},
 		{"/proxy", module + "/usage", false},
 		{"/store", module + "/usage", false},
+		{"/store/redislog", module + "/usage", true},
+		{"/caddymodule", module + "/usage", true},
+		{"/store/redislog/redistest", module + "/usage", false},
 		{"/caddymodule", caddy, true},
 		{"/caddymodule", module + "/store", true},
 		{"", module + "/caddymodule", true},

@@ -12,4 +12,6 @@
 // A row is about one day of one [Key], by hour for [HourDays] days, then as a whole, for
 // [Days] days. It has a total, not increments, and it belongs to the node that counted it:
 // so a row can be written again, sent twice or come late, and is never counted twice.
+//
+// Several nodes tell each other through an [Exchange], after each flush: see [Ledger.Sync].
 package usage

@@ -39,6 +39,7 @@ func (l *Ledger) reopen() error {
 	if l.path == "" {
 		return ErrClosed
 	}
+	origin := l.origin
 	if err := l.open(); err != nil {
 		return err
 	}
@@ -49,14 +50,14 @@ func (l *Ledger) reopen() error {
 	}); err != nil {
 		return err
 	}
-	if seq < l.writing {
+	if seq < l.writing || l.origin != origin { // or it is another file
 		for at, r := range l.unsure {
 			for i := range r.parts {
 				l.note(at, r.parts[i].hour, &r.parts[i].counts, r.first, r.last)
 			}
 		}
 	}
-	l.unsure = nil
+	l.unsure, l.writing = nil, seq
 	return nil
 }
 

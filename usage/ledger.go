@@ -1,7 +1,6 @@
 package usage
 
 import (
-	"context"
 	"crypto/rand"
 	"encoding/binary"
 	"encoding/hex"
@@ -24,11 +23,6 @@ const FlushInterval = 10 * time.Second
 type Options struct {
 	Now    func() time.Time // nil means time.Now
 	Logger *slog.Logger     // nil: nothing is logged
-	// Exchange is how several nodes tell each other what they have counted; nil for a
-	// single node.
-	Exchange Exchange
-	// Secret signs what goes through the exchange.
-	Secret string
 }
 
 // Ledger is a file with what was counted, and the meter whose counts it takes down. It is
@@ -36,22 +30,20 @@ type Options struct {
 type Ledger struct {
 	Meter *Meter
 
-	path     string
-	now      func() time.Time
-	log      *slog.Logger
-	exchange Exchange
-	secret   []byte
+	path string
+	now  func() time.Time
+	log  *slog.Logger
 
 	lost atomic.Uint64 // requests of this run that there was no room for
 
 	mu      sync.Mutex // guards what follows
+	peers   *peers     // nil: a single node
 	db      *bolt.DB   // nil: it has failed and is to be opened again
 	origin  string     // of what this run counts
 	pending map[slot]*row
 	writing uint64        // the number of the last write that was begun
 	unsure  map[slot]*row // what was pending when it failed
 	retired time.Time     // when old days were last looked for
-	told    string        // the error that was last logged
 }
 
 // slot is where in the file something pending belongs.
@@ -72,7 +64,7 @@ var (
 	keyFormat = []byte("format")
 	keySince  = []byte("since")  // Unix seconds, eight bytes: when the file was made
 	keySeq    = []byte("seq")    // of the last write
-	keyOrigin = []byte("origin") // of this node, unless each run has its own
+	keyOrigin = []byte("origin") // of the run that has opened it last
 )
 
 // fileFormat is the layout of the buckets.
@@ -89,8 +81,7 @@ var ErrClosed = errors.New("usage: the ledger is closed")
 // worth a gateway that does not start.
 func Open(path string, o Options) (*Ledger, error) {
 	l := &Ledger{
-		Meter: NewMeter(), path: path, now: o.Now, log: o.Logger, exchange: o.Exchange, secret: []byte(o.Secret),
-		pending: make(map[slot]*row),
+		Meter: NewMeter(), path: path, now: o.Now, log: o.Logger, pending: make(map[slot]*row),
 	}
 	if l.now == nil {
 		l.now = time.Now
@@ -98,24 +89,29 @@ func Open(path string, o Options) (*Ledger, error) {
 	if l.log == nil {
 		l.log = slog.New(slog.DiscardHandler)
 	}
-	err := l.open()
-	if errors.Is(err, ErrDamaged) {
-		aside := fmt.Sprintf("%s.damaged-%d", path, l.now().Unix())
-		l.log.Error("the file with the usage of tokens cannot be read; it is put aside, and counting begins anew",
-			"file", path, "aside", aside, "error", err)
-		if err := os.Rename(path, aside); err != nil {
-			return nil, fmt.Errorf("usage: putting the damaged file aside: %w", err)
-		}
-		err = l.open()
-	}
-	if err != nil {
+	if err := l.open(); err != nil {
 		return nil, err
 	}
 	return l, nil
 }
 
-// open opens the file and readies it for this run.
+// open opens the file, and puts it aside if it is damaged.
 func (l *Ledger) open() error {
+	err := l.openAsItIs()
+	if !errors.Is(err, ErrDamaged) {
+		return err
+	}
+	aside := fmt.Sprintf("%s.damaged-%d", l.path, l.now().Unix())
+	l.log.Error("the file with the usage of tokens cannot be read; it is put aside, and counting begins anew",
+		"file", l.path, "aside", aside, "error", err)
+	if err := os.Rename(l.path, aside); err != nil {
+		return fmt.Errorf("usage: putting the damaged file aside: %w", err)
+	}
+	return l.openAsItIs()
+}
+
+// openAsItIs opens the file and readies it for this run.
+func (l *Ledger) openAsItIs() error {
 	const timeout = 2 * time.Second
 	db, err := openFile(l.path, timeout)
 	if err != nil {
@@ -180,17 +176,15 @@ func (l *Ledger) prepare(tx *bolt.Tx) error {
 			return err
 		}
 	}
-	if l.origin != "" {
+	// Each run is an origin of its own, so that a file that was copied or restored never
+	// disagrees with what other nodes have of it. That holds also if it is another file
+	// that is opened again.
+	if l.origin != "" && string(meta.Get(keyOrigin)) == l.origin && numberOf(meta.Get(keySeq))+1 >= l.writing {
 		return nil
 	}
-	// Among several nodes each run is an origin of its own: a file that was copied or
-	// restored never disagrees with what the others have of it.
-	if kept := meta.Get(keyOrigin); kept != nil && l.exchange == nil {
-		l.origin = string(kept)
-		return nil
-	}
-	l.origin = newOrigin()
-	return meta.Put(keyOrigin, []byte(l.origin))
+	origin, err := newOrigin(tx)
+	l.origin = origin
+	return err
 }
 
 func (*Ledger) checkFormat(meta *bolt.Bucket) error {
@@ -203,10 +197,12 @@ func (*Ledger) checkFormat(meta *bolt.Bucket) error {
 	return nil
 }
 
-func newOrigin() string {
-	random := make([]byte, originBytes/2)
+// newOrigin returns the origin of what is counted from now on, and makes a note of it.
+func newOrigin(tx *bolt.Tx) (string, error) {
+	random := make([]byte, OriginBytes/2)
 	_, _ = rand.Read(random) // it never fails
-	return hex.EncodeToString(random)
+	origin := hex.EncodeToString(random)
+	return origin, tx.Bucket(bucketMeta).Put(keyOrigin, []byte(origin))
 }
 
 func appendNumber(n uint64) []byte { return binary.BigEndian.AppendUint64(nil, n) }
@@ -220,35 +216,6 @@ func numberOf(b []byte) uint64 {
 
 // Lost returns how many requests of this run could not be counted, for there was no room.
 func (l *Ledger) Lost() uint64 { return l.lost.Load() }
-
-// Run writes down what is counted, and exchanges it with other nodes, until ctx ends.
-func (l *Ledger) Run(ctx context.Context) {
-	ticker := time.NewTicker(FlushInterval)
-	defer ticker.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-ticker.C:
-			l.tell(l.Flush())
-			l.tell(l.Sync(ctx))
-		case <-l.Meter.full:
-			l.tell(l.Flush())
-		}
-	}
-}
-
-// tell logs an error, once until it is another one.
-func (l *Ledger) tell(err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	switch {
-	case err == nil || errors.Is(err, context.Canceled):
-	case l.told != err.Error():
-		l.told = err.Error()
-		l.log.Warn("what tokens are used for cannot be written down; it is kept in memory, as far as there is room", "error", err)
-	}
-}
 
 // Close writes down what was counted and closes the file.
 func (l *Ledger) Close() error {

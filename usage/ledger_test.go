@@ -349,7 +349,7 @@ func TestSince(t *testing.T) {
 	}
 	before := DayOf(clock.Now()) - 3
 	if err := l.update(func(tx *bolt.Tx) error {
-		_, err := openShelf(tx, Shelf{before, newOrigin()}, 1)
+		_, err := openShelf(tx, Shelf{before, "0123456789ab"}, 1)
 		return err
 	}); err != nil {
 		t.Fatal(err)

@@ -24,30 +24,43 @@ func (l *Ledger) retire() error {
 		return nil
 	}
 	l.retired = now
-	today := DayOf(now)
-	return l.update(func(tx *bolt.Tx) error {
-		if err := l.removeDay(tx, today); err != nil {
+	today, origin := DayOf(now), l.origin
+	err := l.update(func(tx *bolt.Tx) error {
+		ours, err := l.removeDay(tx, today)
+		if err != nil {
 			return err
+		}
+		if ours {
+			if origin, err = newOrigin(tx); err != nil {
+				return err
+			}
 		}
 		return foldDay(tx, today)
 	})
+	if err == nil {
+		l.origin = origin
+	}
+	return err
 }
 
-// removeDay removes the oldest day if it is too old.
-func (*Ledger) removeDay(tx *bolt.Tx, today Day) error {
+// removeDay removes the oldest day if it is too old. It reports whether this run has counted
+// some of it, for its clock was wrong: then it has to go on under another origin, or what it
+// counts on that day would take the place of what other nodes still have of it.
+func (l *Ledger) removeDay(tx *bolt.Tx, today Day) (ours bool, err error) {
 	shelves := shelvesBetween(tx, 0, today-min(today, Days))
 	for _, s := range shelves {
 		if s.Day != shelves[0].Day {
 			break
 		}
+		ours = ours || s.Origin == l.origin
 		if err := tx.Bucket(bucketRows).DeleteBucket(s.key()); err != nil {
-			return err
+			return false, err
 		}
 		if err := tx.Bucket(bucketShelves).Delete(s.key()); err != nil {
-			return err
+			return false, err
 		}
 	}
-	return nil
+	return ours, nil
 }
 
 // foldDay folds the oldest day whose hours are no longer needed. Folded days are known by
@@ -70,8 +83,11 @@ func foldDay(tx *bolt.Tx, today Day) error {
 	return nil
 }
 
-// folded is the sequence of a bucket whose rows have no hours.
-const folded = 1
+// The sequence of a bucket says whether its rows have hours.
+const (
+	unfolded = 0
+	folded   = 1
+)
 
 func foldRows(rows *bolt.Bucket) error {
 	var keys, values [][]byte

@@ -8,7 +8,7 @@ import (
 // Shelf is where the rows of one day stand that one node has counted.
 type Shelf struct {
 	Day    Day
-	Origin string // the node's run; originBytes bytes
+	Origin string // the node's run; OriginBytes bytes
 }
 
 // Day is a day, counted from 1970-01-01 in UTC.
@@ -27,16 +27,19 @@ func DayOf(t time.Time) Day { return Day(max(t.Unix(), 0) / secondsOfDay) } //no
 // Time returns the beginning of the day.
 func (d Day) Time() time.Time { return time.Unix(int64(d)*secondsOfDay, 0).UTC() }
 
+// String returns the day's date.
+func (d Day) String() string { return d.Time().Format(time.DateOnly) }
+
 func hourOf(t time.Time) uint8 {
 	return uint8(max(t.Unix(), 0) % secondsOfDay / secondsOfHour)
 }
 
-// originBytes is the length of an origin.
-const originBytes = 12
+// OriginBytes is the length of an origin, which is hexadecimal.
+const OriginBytes = 12
 
 const (
 	dayBytes   = 4
-	shelfBytes = dayBytes + originBytes
+	shelfBytes = dayBytes + OriginBytes
 )
 
 // key returns the name of the shelf. Those of one day stand together, in order.

@@ -1,7 +1,8 @@
 // Package redislog is what several nodes have in common, in a Redis. It puts the changes of
 // all nodes into one order: a [store.Sequencer] that keeps the head, the records and a log of
 // the changes in Redis, and changes them with scripts, each of which Redis runs as a whole.
-// And it adds up what the nodes take of tokens' limits: a [limits.Exchange].
+// It adds up what the nodes take of tokens' limits: a [limits.Exchange]. And it keeps what
+// they have counted: a [usage.Exchange].
 //
 // All keys have one hash tag, the namespace, so that they are in one slot of a Redis Cluster:
 //
@@ -13,13 +14,15 @@
 //	{namespace}:filling  hash      for which change that is done; it ends by itself, as does aside
 //	{namespace}:wake     channel   a message without content after each change
 //	{namespace}:limits:… strings   what was taken of tokens' limits, for as long as it counts
+//	{namespace}:usage    hash      the shelves of what was counted, and the mark of each
+//	{namespace}:usage:…  hashes    the rows of a shelf, for as long as they are exchanged
 //
 // Redis 7.0 is the oldest that is tested. It must not evict keys. A user of these rights is
 // enough:
 //
 //	ACL SETUSER scopegate on >password resetkeys ~{namespace}:* resetchannels &{namespace}:wake
 //	    -@all +eval +evalsha +script|load +time +get +set +hset +hget +hmget +hdel +hlen +hgetall +hscan +del
-//	    +unlink +rename +pexpire +persist +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select
+//	    +unlink +rename +pexpire +expireat +persist +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select
 //
 // In a Redis Cluster also +cluster|slots +cluster|shards +command +readonly.
 package redislog
@@ -67,7 +70,7 @@ type Log struct {
 }
 
 // keys are the names of the keys, and of limits what they begin with.
-type keys struct{ head, records, log, nodes, filling, aside, channel, limits string }
+type keys struct{ head, records, log, nodes, filling, aside, channel, limits, usage string }
 
 // Open returns the history in a Redis. It connects in the background, so that a Redis that
 // is down is no error here. The error says what is wrong with the options, and has no
@@ -93,7 +96,7 @@ func Open(o Options) (*Log, error) {
 		client: client, logger: o.Logger, cancel: cancel, wakeups: make(chan struct{}, 1), done: make(chan struct{}),
 		keys: keys{
 			head: prefix + "head", records: prefix + "records", log: prefix + "log", nodes: prefix + "nodes",
-			filling: prefix + "filling", aside: prefix + "aside", channel: prefix + "wake", limits: prefix + "limits:",
+			filling: prefix + "filling", aside: prefix + "aside", channel: prefix + "wake", limits: prefix + "limits:", usage: prefix + "usage",
 		},
 	}
 	go l.listen(ctx)
@@ -137,11 +140,7 @@ func (l *Log) check(ctx context.Context) error {
 	case err != nil:
 		return fail(err)
 	}
-	fields := make(map[string]string)
-	for line := range strings.Lines(info) {
-		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
-		fields[name] = value
-	}
+	fields := fieldsOf(info)
 	major, _, _ := strings.Cut(fields["redis_version"], ".")
 	if n, err := strconv.Atoi(major); err == nil && n < oldest {
 		return fmt.Errorf("%w: this Redis is %s; 7.0 is the oldest that works", store.ErrUnreachable, fields["redis_version"])
@@ -152,6 +151,16 @@ func (l *Log) check(ctx context.Context) error {
 	}
 	l.checked.Store(true)
 	return nil
+}
+
+// fieldsOf reads what INFO answers.
+func fieldsOf(info string) map[string]string {
+	fields := make(map[string]string)
+	for line := range strings.Lines(info) {
+		name, value, _ := strings.Cut(strings.TrimSpace(line), ":")
+		fields[name] = value
+	}
+	return fields
 }
 
 // fail says that nothing came of a call.

@@ -283,7 +283,7 @@ func TestUnfitRedis(t *testing.T) {
 
 // baseRights are the commands that the package's documentation says a user needs.
 const baseRights = "+eval +evalsha +script|load +time +get +set +hset +hget +hmget +hdel +hlen +hgetall +hscan +del " +
-	"+unlink +rename +pexpire +persist +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select"
+	"+unlink +rename +pexpire +expireat +persist +xadd +xrange +publish +subscribe +unsubscribe +ping +info +hello +auth +select"
 
 // rightsOf returns the command that makes a user of these rights, with the password
 // secret-of-redis.
@@ -317,6 +317,9 @@ func TestRights(t *testing.T) {
 	}
 	if err := l.Leave(context.Background(), "node_1"); err != nil {
 		t.Error(err)
+	}
+	if err := put(t, l.Usage(), today(), 1, sharedRow("a", 1, "")); err != nil || len(get(t, l.Usage(), today())) != 1 || len(shelves(t, l.Usage())) != 1 {
+		t.Errorf("leaving what was counted: %v", err)
 	}
 }
 

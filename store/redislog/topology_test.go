@@ -73,6 +73,9 @@ func TestRedisCluster(t *testing.T) {
 	if err := l.Scan(context.Background(), func(some []store.Keyed) error { count += len(some); return nil }); err != nil || count != 2 {
 		t.Errorf("Scan: %d, %v", count, err)
 	}
+	if err := put(t, l.Usage(), today(), 1, sharedRow("a", 1, "")); err != nil || len(get(t, other.Usage(), today())) != 1 || len(shelves(t, other.Usage())) != 1 {
+		t.Errorf("leaving what was counted: %v", err)
+	}
 }
 
 // Two clusters on one Redis know nothing of each other.
