@@ -96,5 +96,5 @@ func (p *pooled) follow() error {
 	if err != nil {
 		err = fmt.Errorf("following the nodes that redis names: %w", err)
 	}
-	return errors.Join(err, before.close())
+	return errors.Join(err, p.shareUsage(), before.close())
 }

@@ -26,7 +26,21 @@ func (p *pooled) startUsage(ctx context.Context) {
 		return
 	}
 	p.usage = ledger
+	if err := p.shareUsage(); err != nil {
+		p.logger.Error("how tokens are used is not told to other nodes", "error", err)
+	}
 	p.running.Go(func() { ledger.Run(ctx) })
+}
+
+// shareUsage makes the usage known to the nodes that the store follows, and theirs here.
+func (p *pooled) shareUsage() error {
+	switch {
+	case p.usage == nil:
+		return nil
+	case p.cluster.log == nil:
+		return p.usage.Follow(nil, "")
+	}
+	return p.usage.Follow(p.cluster.log.Usage(), p.cluster.peers.secret)
 }
 
 func (p *pooled) closeUsage() error {
