@@ -25,11 +25,14 @@ func diffToken(before, after *scopes.Token) []string {
 	return details
 }
 
+// plainToken has the default of every field. It is never modified.
+var plainToken scopes.Token
+
 // describeToken says what a new token is, as far as it is not the default.
 func describeToken(t *scopes.Token) []string {
 	var details []string
 	for i := range fields {
-		if f := &fields[i]; f.text != nil && !f.equal(t, &scopes.Token{}) {
+		if f := &fields[i]; f.text != nil && !f.equal(t, &plainToken) {
 			details = append(details, f.name+": "+f.text(t))
 		}
 	}

@@ -195,7 +195,8 @@ func (r *record) appendDeclared(b []byte, format byte) []byte {
 	if r.declared == nil {
 		return append(b, declaredNever)
 	}
-	declared, live := appendTokenAs(nil, r.declared, format), appendTokenAs(nil, &r.token, format)
+	var declaredRoom, liveRoom [usualToken]byte
+	declared, live := appendTokenAs(declaredRoom[:0], r.declared, format), appendTokenAs(liveRoom[:0], &r.token, format)
 	if slices.Equal(declared, live) {
 		b = append(b, declaredSame)
 	} else {
@@ -424,12 +425,21 @@ func (d *decoder) sources() []netip.Prefix {
 	return sources
 }
 
+// usualScopes and usualToken are how many bytes of scopes, and of a whole token, are
+// encoded without memory of their own.
+const (
+	usualScopes = 256
+	usualToken  = 512
+)
+
 // appendScopes appends a block of scopes, each a block of its own, so that equal
 // scopes can be told by their bytes.
 func appendScopes(b []byte, list []scopes.Scope) []byte {
-	var block, one []byte
+	var blockRoom [usualScopes]byte
+	var oneRoom [usualScopes]byte
+	block := blockRoom[:0]
 	for i := range list {
-		one = appendString(one[:0], list[i].API)
+		one := appendString(oneRoom[:0], list[i].API)
 		one = binary.AppendUvarint(one, uint64(list[i].Methods))
 		one = appendStrings(one, list[i].Versions)
 		one = appendStrings(one, list[i].Operations)
