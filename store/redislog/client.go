@@ -1,6 +1,7 @@
 package redislog
 
 import (
+	"context"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -93,7 +94,10 @@ func newCluster(text string, trust TLS) (redis.UniversalClient, error) {
 	o.MaintNotificationsConfig = noMaintenance()
 	forEachHost(o.TLSConfig)
 	client := redis.NewClusterClient(o)
-	client.OnNewNode(func(node *redis.Client) { node.AddHook(outcomes{}) })
+	// The client asks who is the master of what once a minute, or when it is told that it
+	// asked the wrong one: one that is dead, or cut off from the others, does not tell.
+	lookAgain := outcomes{failed: func() { client.ReloadState(context.Background()) }}
+	client.OnNewNode(func(node *redis.Client) { node.AddHook(lookAgain) })
 	return client, nil
 }
 

@@ -59,21 +59,27 @@ func newFaultNodes(tb testing.TB, server *redistest.Server, count int, staleness
 		if wrap != nil {
 			log = wrap(log)
 		}
-		var err error
-		n.store, err = store.Open(filepath.Join(tb.TempDir(), "store.db"), store.Options{Cluster: &store.ClusterOptions{
-			Sequencer: log, Secret: "the secret of the fault suite", NodeName: fmt.Sprint("node ", i), MaxStaleness: staleness,
-		}})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() {
-			if err := n.store.Close(); err != nil {
-				tb.Error(err)
-			}
-		})
+		n.store = openFaultStore(tb, log, fmt.Sprint("node ", i), staleness)
 		nodes[i] = n
 	}
 	return nodes
+}
+
+// openFaultStore opens the store of a node, and closes it with the test.
+func openFaultStore(tb testing.TB, log store.Sequencer, name string, staleness time.Duration) *store.Store {
+	tb.Helper()
+	s, err := store.Open(filepath.Join(tb.TempDir(), "store.db"), store.Options{Cluster: &store.ClusterOptions{
+		Sequencer: log, Secret: "the secret of the fault suite", NodeName: name, MaxStaleness: staleness,
+	}})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return s
 }
 
 // revocation is one that was acknowledged.
@@ -95,6 +101,26 @@ type checker struct {
 	violations []string
 	probes     int
 	blinks     int
+}
+
+// work makes tokens and revokes them, on all nodes, and looks whether what was revoked is
+// granted longer than it may, until ctx ends.
+func (c *checker) work(ctx context.Context, workers *sync.WaitGroup, bound time.Duration) {
+	for w := range 2 {
+		workers.Go(func() {
+			random := rand.New(rand.NewPCG(uint64(w), 1)) // the same each time
+			for i := w; ctx.Err() == nil; i += 2 {
+				c.create(ctx, random, i)
+				c.revoke(ctx, random)
+			}
+		})
+	}
+	workers.Go(func() {
+		for ctx.Err() == nil {
+			c.probe(bound)
+			rest(ctx, 20*time.Millisecond)
+		}
+	})
 }
 
 // create makes a token on some node.
@@ -203,6 +229,30 @@ func (c *checker) probe(bound time.Duration) {
 	c.violations = append(c.violations, violations...)
 	for i := range revoked { // appended to meanwhile, never reordered
 		c.revoked[i].at = revoked[i].at
+	}
+}
+
+// verify holds that in the end every node grants what was not revoked, and nothing else,
+// and that no revocation was late before.
+func (c *checker) verify(tb testing.TB) {
+	tb.Helper()
+	for _, violation := range c.violations[:min(len(c.violations), 10)] {
+		tb.Error(violation)
+	}
+	if len(c.violations) > 0 {
+		tb.Errorf("%d violations", len(c.violations))
+	}
+	for i, n := range c.nodes {
+		for _, r := range c.revoked {
+			if n.store.Snapshot().Grant(r.digest).State == scopes.Active {
+				tb.Errorf("node %d grants %s in the end", i, r.ref)
+			}
+		}
+		for _, r := range c.live {
+			if n.store.Snapshot().Grant(r.digest).State != scopes.Active {
+				tb.Errorf("node %d has lost %s", i, r.ref)
+			}
+		}
 	}
 }
 

@@ -14,7 +14,10 @@ var errNotConnected = errors.New("no connection")
 
 // outcomes is in between of the client and each server, and sees every attempt: a client
 // for a cluster sends a command again by itself, and tells only of the last time.
-type outcomes struct{}
+type outcomes struct {
+	// failed is called after an attempt of which nothing came; nil for nothing to do.
+	failed func()
+}
 
 // openKey is the context's key for a *bool, which is set once a command was sent of which
 // it is not known whether the server has carried it out.
@@ -32,19 +35,42 @@ func (outcomes) DialHook(next redis.DialHook) redis.DialHook {
 }
 
 // ProcessHook implements [redis.Hook].
-func (outcomes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
+func (o outcomes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	return func(ctx context.Context, cmd redis.Cmder) error {
+		if _, bounded := ctx.Deadline(); !bounded { // it is the client that asks, for itself
+			var cancel context.CancelFunc
+			ctx, cancel = context.WithTimeout(ctx, callTimeout)
+			defer cancel()
+		}
 		err := next(ctx, cmd)
-		if open, ok := ctx.Value(openKey{}).(*bool); ok && err != nil && !isUndone(err) {
-			*open = true
+		o.note(ctx, err)
+		return err
+	}
+}
+
+// ProcessPipelineHook implements [redis.Hook]. In a cluster, a command goes this way whose
+// keys are just being moved to the server.
+func (o outcomes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
+	return func(ctx context.Context, cmds []redis.Cmder) error {
+		err := next(ctx, cmds)
+		for _, cmd := range cmds {
+			o.note(ctx, cmd.Err())
 		}
 		return err
 	}
 }
 
-// ProcessPipelineHook implements [redis.Hook].
-func (outcomes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
-	return next
+// note takes note of what came of an attempt.
+func (o outcomes) note(ctx context.Context, err error) {
+	if err == nil || errors.Is(err, redis.Nil) {
+		return
+	}
+	if open, ok := ctx.Value(openKey{}).(*bool); ok && !isUndone(err) {
+		*open = true
+	}
+	if o.failed != nil && !errors.Is(err, context.Canceled) && !redis.HasErrorPrefix(err, "NOSCRIPT") {
+		o.failed()
+	}
 }
 
 // undone begins the replies which say that nothing was done.

@@ -23,7 +23,7 @@ func StartSentinel(tb testing.TB) (master, replica *Server, url string) {
 	const name = "mymaster"
 	master = Start(tb)
 	replica = Start(tb, "--replicaof", "127.0.0.1 "+strconv.Itoa(master.Port))
-	awaitInfo(tb, replica, "replication", "master_link_status:up")
+	awaitReplication(tb, replica, "master_link_status:up")
 	var addrs []string
 	for range 3 {
 		addrs = append(addrs, startSentinel(tb, fmt.Sprintf(`sentinel monitor %[1]s 127.0.0.1 %[2]d 2
@@ -50,34 +50,9 @@ func startSentinel(tb testing.TB, config string) string {
 	return s.Addr()
 }
 
-// StartCluster starts a Redis Cluster of three masters, and returns its URL.
-func StartCluster(tb testing.TB) (servers []*Server, url string) {
+func awaitReplication(tb testing.TB, s *Server, want string) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	const slots, masters = 16384, 3
-	for i := range masters {
-		s := Start(tb, "--cluster-enabled", "yes", "--cluster-node-timeout", "1000")
-		if err := s.Client(tb).ClusterAddSlotsRange(ctx, i*slots/masters, (i+1)*slots/masters-1).Err(); err != nil {
-			tb.Fatal(err)
-		}
-		servers = append(servers, s)
-	}
-	for _, s := range servers[1:] {
-		if err := servers[0].Client(tb).ClusterMeet(ctx, "127.0.0.1", strconv.Itoa(s.Port)).Err(); err != nil {
-			tb.Fatal(err)
-		}
-	}
-	for _, s := range servers {
-		awaitReply(tb, s.Addr(), "cluster_state:ok", func(c *redis.Client) (string, error) { return c.ClusterInfo(ctx).Result() })
-		awaitReply(tb, s.Addr(), "cluster_known_nodes:3", func(c *redis.Client) (string, error) { return c.ClusterInfo(ctx).Result() })
-	}
-	return servers, "redis+cluster://" + servers[0].Addr() + "?addr=" + servers[1].Addr()
-}
-
-func awaitInfo(tb testing.TB, s *Server, section, want string) {
-	tb.Helper()
-	awaitAt(tb, s.Addr(), section, want)
+	awaitAt(tb, s.Addr(), "replication", want)
 }
 
 // awaitAt waits until a section of INFO has a text.
