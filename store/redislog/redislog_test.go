@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -293,6 +294,31 @@ func rightsOf(user, commands string) []any {
 		rights = append(rights, right)
 	}
 	return rights
+}
+
+// Wherever the rights are named, they are those that are tested.
+func TestDocumentedRights(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"redislog.go", "../../docs/cluster.md"} {
+		text, err := os.ReadFile(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, after, _ := strings.Cut(string(text), "ACL SETUSER scopegate")
+		command, _, _ := strings.Cut(after, "+select")
+		var named []string
+		for word := range strings.FieldsSeq(command + "+select") {
+			if strings.HasPrefix(word, "+") {
+				named = append(named, word)
+			}
+		}
+		want := strings.Fields(baseRights)
+		slices.Sort(named)
+		slices.Sort(want)
+		if !slices.Equal(named, want) {
+			t.Errorf("%s names %q, want %q", name, named, want)
+		}
+	}
 }
 
 // The rights that the package's documentation names are enough.
