@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"slices"
 
+	"github.com/scopegate/scopegate/limits"
 	"github.com/scopegate/scopegate/store"
 	"github.com/scopegate/scopegate/store/redislog"
 )
@@ -57,6 +58,14 @@ func (c *cluster) options() *store.ClusterOptions {
 	}
 }
 
+// exchange returns what limits are settled through; nil for a single node.
+func (c *cluster) exchange() limits.Exchange {
+	if c.log == nil {
+		return nil
+	}
+	return c.log
+}
+
 // newest returns what the newest configuration wants.
 func (c *cluster) newest() *peers {
 	if len(c.users) == 0 {
@@ -92,6 +101,7 @@ func (p *pooled) follow() error {
 		p.cluster.peers, p.cluster.log = before.peers, before.log
 		return err
 	}
+	p.limiter.Follow(p.cluster.exchange())
 	err := p.Store().Follow(context.Background(), p.cluster.options())
 	if err != nil {
 		err = fmt.Errorf("following the nodes that redis names: %w", err)

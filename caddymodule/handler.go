@@ -109,6 +109,7 @@ func (h *Handler) Provision(ctx caddy.Context) error {
 		ClientAddr:       clientAddr,
 		Now:              steadyNow,
 		Requests:         openRequests,
+		Limiter:          source,
 	}
 	return nil
 }
@@ -135,6 +136,7 @@ func (h *Handler) Validate() error {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request, next caddyhttp.Handler) error {
 	start := time.Now()
 	verdict := h.gateway.Judge(r)
+	h.gateway.Limit(w, verdict)
 	decided := time.Now()
 	h.metrics.count(verdict, decided.Sub(start))
 	used := h.countUse(verdict, decided)

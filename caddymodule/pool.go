@@ -15,6 +15,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 	"go.uber.org/zap"
 
+	"github.com/scopegate/scopegate/limits"
 	"github.com/scopegate/scopegate/store"
 	"github.com/scopegate/scopegate/usage"
 )
@@ -36,6 +37,8 @@ type pooled struct {
 	path    string
 	logger  *slog.Logger
 	cluster cluster
+	limiter *limits.Limiter
+	nodes   atomic.Int64  // how many there are
 	usage   *usage.Ledger // nil: its file cannot be opened
 	cancel  context.CancelFunc
 	running sync.WaitGroup
@@ -55,6 +58,7 @@ func openPooled(path string, logger *slog.Logger, wanted *peers) (*pooled, error
 	p.cancel = cancel
 	p.current.Store(s)
 	p.startUsage(ctx)
+	p.startLimits(ctx)
 	p.running.Go(func() { p.attend(ctx) })
 	p.running.Go(func() { p.review(ctx) })
 	return p, nil
@@ -68,7 +72,7 @@ func (p *pooled) Store() *store.Store { return p.current.Load() }
 func (p *pooled) Destruct() error {
 	p.cancel()
 	p.running.Wait()
-	err := errors.Join(p.Store().Close(), p.cluster.close(), p.closeUsage())
+	err := errors.Join(p.closeLimits(), p.Store().Close(), p.cluster.close(), p.closeUsage())
 	endRequests(p.logger)
 	return err
 }

@@ -60,6 +60,8 @@ type Gateway struct {
 	// Requests has those that the gateway has let through, from Enter to Leave. Nil
 	// keeps none: then they go on to their end, whatever happens meanwhile.
 	Requests *OpenRequests
+	// Limiter holds tokens to their rates and quotas, in Limit. Nil holds them to none.
+	Limiter Limiter
 
 	view atomic.Pointer[scopes.View] // the view of the latest catalog seen
 }

@@ -83,6 +83,9 @@ func (g *Gateway) Refuse(w http.ResponseWriter, r *http.Request, v *Verdict) {
 	a := g.answerTo(v)
 	h := w.Header()
 	for name, values := range a.header {
+		if name == retryField && h[name] != nil {
+			continue // Limit knows it exactly
+		}
 		h[name] = slices.Clip(values)
 	}
 	w.WriteHeader(a.status)

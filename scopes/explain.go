@@ -22,7 +22,8 @@ var checkNames = [numChecks]string{
 // that of the first check that fails; those after it that do not depend on it
 // are told too, so that one sees what else would be missing. The last step of an
 // allowed request is what the token's shadow scopes say, if it has any: it may fail,
-// and the decision is not changed by it.
+// and the decision is not changed by it. Before that come its limits: whether they are
+// used up is not looked at.
 func (v *View) Explain(r *Request, g *Grant) (Decision, []Step) {
 	var e Evaluation
 	e.Begin(v, r)
@@ -42,6 +43,9 @@ func (v *View) Explain(r *Request, g *Grant) (Decision, []Step) {
 		if reason != Allowed && c.endsAll() {
 			break
 		}
+	}
+	if verdict.Allowed() && len(g.Limits) > 0 {
+		steps = append(steps, Step{"limits", true, e.tellLimits()})
 	}
 	if verdict.Allowed() && g.HasShadow {
 		verdict.Shadow = e.shadow()
@@ -177,6 +181,30 @@ func (e *Evaluation) tellScopes(reason Reason) string {
 		return fmt.Sprintf("a legacy token with access %s to every API", e.grant.Access)
 	}
 	return e.tellRules(reason)
+}
+
+// tellLimits says which of the token's limits the request would be taken from.
+func (e *Evaluation) tellLimits() string {
+	var words []string
+	for i := range e.grant.Limits {
+		limit := &e.grant.Limits[i]
+		where := " over all APIs"
+		if limit.API != "" {
+			where = " for API " + limit.API
+		}
+		if limit.API != "" && limit.API != e.leaf.api.Name {
+			continue
+		}
+		for _, bound := range [...]string{limit.Rate.String(), limit.Quota.String()} {
+			if bound != "" {
+				words = append(words, bound+where)
+			}
+		}
+	}
+	if len(words) == 0 {
+		return "the token has limits, none of them for this API"
+	}
+	return "taken from " + strings.Join(words, ", ") + "; whether that is used up is not looked at here"
 }
 
 func (e *Evaluation) tellShadow(reason Reason) string {
