@@ -194,6 +194,13 @@ func tokenKeys(t *scopes.Token) map[string]any {
 	if !t.Legacy() {
 		keys["scopes"] = scopeKeys(t.Scopes)
 	}
+	if len(t.Shadow) > 0 {
+		keys["shadow"] = scopeKeys(t.Shadow)
+	}
+	if !t.Keep.IsZero() {
+		keys["keep"] = keepKey(&t.Keep)
+	}
+	limitKeys(keys, t.Limits)
 	return keys
 }
 

@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -31,6 +32,7 @@ type explanation struct {
 	Version   string        `json:"version,omitempty"`
 	Operation string        `json:"operation,omitempty"`
 	SetHeader string        `json:"set_header,omitempty"` // in which the upstream is told the version
+	Shadow    string        `json:"shadow,omitempty"`     // what the token's shadow scopes say to an allowed request: allow, or the reason
 	Steps     []scopes.Step `json:"steps"`
 	Note      string        `json:"note,omitempty"` // what else stands in the token's way
 }
@@ -61,7 +63,9 @@ func (m *management) explain(r *http.Request) (any, error) {
 		return nil, err
 	}
 	answer := explainTo(snapshot.Catalog(), &request, &grant)
-	answer.Note = note
+	if note != "" {
+		answer.Note = note
+	}
 	return answer, nil
 }
 
@@ -147,9 +151,12 @@ func explainTo(catalog *scopes.Catalog, r *scopes.Request, g *scopes.Grant) expl
 	decision, steps := catalog.Everything().Explain(r, g)
 	e := explanation{Decision: "deny", Version: decision.Version, SetHeader: decision.SetHeader, Steps: steps}
 	if decision.Allowed() {
-		e.Decision = "allow"
+		e.Decision, e.Note = "allow", limitsNote(g)
 	} else {
 		e.Reason = decision.Reason.String()
+	}
+	if decision.Allowed() && g.HasShadow {
+		e.Shadow = decision.Shadow.String()
 	}
 	if g.Name != "" {
 		e.Token = g.Account + "/" + g.Name
@@ -161,4 +168,19 @@ func explainTo(catalog *scopes.Catalog, r *scopes.Request, g *scopes.Grant) expl
 		e.Operation = decision.Operation.Name
 	}
 	return e
+}
+
+// limitsNote tells what limits a token is held to, which no explanation counts.
+func limitsNote(g *scopes.Grant) string {
+	var bounds []string
+	if rate := scopes.RateText(g.Limits); rate != "" {
+		bounds = append(bounds, "rate "+rate)
+	}
+	if quota := scopes.QuotaText(g.Limits); quota != "" {
+		bounds = append(bounds, "quota "+quota)
+	}
+	if len(bounds) == 0 {
+		return ""
+	}
+	return "requests are not counted here; the token is held to " + strings.Join(bounds, " and ")
 }

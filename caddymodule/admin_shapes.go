@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -33,6 +34,9 @@ type shownToken struct {
 	Sources     []netip.Prefix    `json:"sources,omitempty"`
 	Scopes      []shownScope      `json:"scopes,omitempty"`
 	Access      string            `json:"access,omitempty"` // of a legacy token
+	Shadow      []shownScope      `json:"shadow,omitempty"`
+	Keep        *shownKeep        `json:"keep,omitempty"`
+	Limits      []shownLimit      `json:"limits,omitempty"`
 	Credentials []shownCredential `json:"credentials"`
 	Owner       string            `json:"owner,omitempty"`
 	Created     time.Time         `json:"created"`
@@ -85,8 +89,11 @@ func showToken(t *store.Token) shownToken {
 		Expires:     t.Expires,
 		RotateEvery: showInterval(t.RotateEvery),
 		Sources:     t.Sources,
-		Scopes:      showScopes(t),
+		Scopes:      showScopes(t.Scopes),
 		Access:      t.Access.String(),
+		Shadow:      showScopes(t.Shadow),
+		Keep:        showKeep(&t.Keep),
+		Limits:      showLimits(t.Limits),
 		Credentials: showCredentials(t),
 		Owner:       t.Owner,
 		Created:     t.Created,
@@ -105,9 +112,9 @@ func stateOf(t *store.Token) string {
 	return stateActive
 }
 
-func showScopes(t *store.Token) []shownScope {
-	shown := make([]shownScope, len(t.Scopes))
-	for i, s := range t.Scopes {
+func showScopes(list []scopes.Scope) []shownScope {
+	shown := make([]shownScope, len(list))
+	for i, s := range list {
 		shown[i] = shownScope{s.API, s.Versions, s.Methods.Names(), s.Operations}
 	}
 	return shown

@@ -36,6 +36,7 @@ var flagCompletions = map[string]cobra.CompletionFunc{
 	"account":     completeAccount,
 	"api":         completeAPI,
 	"scope":       completeScope,
+	"shadow":      completeScope,
 	"kind":        oneOf("api", "account", "token", "file", "store"),
 	"state":       oneOf("active", "inactive", "deleted"),
 	"access":      oneOf("scoped", "legacy", "read_only", "read_write"),

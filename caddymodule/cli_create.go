@@ -113,7 +113,7 @@ scope file declares the token, the change stays until the file changes the same.
 // tokenFlags are what a command can say of a token.
 type tokenFlags struct {
 	description, contact, environment, version, expires, rotateEvery string
-	scopes, sources                                                  []string
+	scopes, sources, shadow, keep, rates, quotas                     []string
 }
 
 // add adds the flags. unset says how those can be unset that a token need not have.
@@ -126,7 +126,16 @@ func (f *tokenFlags) add(flags *pflag.FlagSet, unset string) {
 	flags.StringVar(&f.environment, "environment", "", "production, staging or test"+unset)
 	flags.StringVar(&f.rotateEvery, "rotate-every", "", "How often its credential is to be rotated, such as 90d"+unset)
 	flags.StringArrayVar(&f.sources, "source", nil, "An address or network that it may be used from; may be repeated"+unset)
+	flags.StringArrayVar(&f.rates, "rate", nil, "How often it may be used: 100/s or '100/s burst 200', for one API as orders=10/s; may be repeated"+unset)
+	flags.StringArrayVar(&f.quotas, "quota", nil, "How much it may be used in an hour, day or month: 100000/day, for one API as orders=1000/hour; may be repeated"+unset)
+	flags.StringArrayVar(&f.shadow, "shadow", nil, "A scope that is decided and counted, and not enforced; may be repeated"+unset)
+	flags.StringArrayVar(&f.keep, "keep", nil, "Keep all that it may do although it is not used, or with a value a scope of it: --keep=orders:v1:GET; may be repeated"+
+		strings.Replace(unset, `"none"`, "--keep=none", 1))
+	flags.Lookup("keep").NoOptDefVal = keepAll
 }
+
+// keepAll is the value of --keep without one.
+const keepAll = "all"
 
 // keys returns what was given as the keys of a token in a scope file; nil unsets one.
 func (f *tokenFlags) keys(flags *pflag.FlagSet) (map[string]any, error) {
@@ -155,12 +164,25 @@ func (f *tokenFlags) keys(flags *pflag.FlagSet) (map[string]any, error) {
 			keys["sources"] = nil
 		}
 	}
-	if flags.Changed("scope") {
-		list, err := readScopeFlags(f.scopes)
+	for _, list := range []struct {
+		flag, key string
+		given     []string
+		read      func(flag string, given []string) (any, error)
+	}{
+		{"scope", "scopes", f.scopes, readScopeFlags},
+		{"shadow", "shadow", f.shadow, unlessNone(readScopeFlags)},
+		{"keep", "keep", f.keep, unlessNone(readKeepFlags)},
+		{"rate", "rate", f.rates, unlessNone(readBoundFlags)},
+		{"quota", "quota", f.quotas, unlessNone(readBoundFlags)},
+	} {
+		if !flags.Changed(list.flag) {
+			continue
+		}
+		value, err := list.read(list.flag, list.given)
 		if err != nil {
 			return nil, err
 		}
-		keys["scopes"] = list
+		keys[list.key] = value
 	}
 	return keys, nil
 }
@@ -176,24 +198,4 @@ func readContact(s string) (map[string]string, error) {
 		contact["name"] = address.Name
 	}
 	return contact, nil
-}
-
-// readScopeFlags reads scopes as a command line has them.
-func readScopeFlags(flags []string) ([]map[string]any, error) {
-	list := make([]map[string]any, len(flags))
-	for i, flag := range flags {
-		parts := strings.Split(flag, ":")
-		if len(parts) < 3 || len(parts) > 4 || parts[0] == "" || parts[2] == "" {
-			return nil, fmt.Errorf("--scope: expected API:VERSION:METHODS[:OPERATIONS], such as orders:v1:GET,PUT, found %q", flag)
-		}
-		scope := map[string]any{"api": parts[0], "methods": strings.Split(parts[2], ",")}
-		if parts[1] != "" {
-			scope["version"] = strings.Split(parts[1], ",")
-		}
-		if len(parts) == 4 {
-			scope["operations"] = strings.Split(parts[3], ",")
-		}
-		list[i] = scope
-	}
-	return list, nil
 }

@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
+
+	"github.com/scopegate/scopegate/scopes"
 )
 
 // writeTokens prints a table of tokens. Columns are separated by tabs.
@@ -41,6 +43,7 @@ func writeToken(w io.Writer, t *shownToken) {
 	for i := range t.Scopes {
 		row("scope", t.Scopes[i].text())
 	}
+	t.writeBeside(row)
 	for i := range t.Credentials {
 		row("credential", t.Credentials[i].text())
 	}
@@ -50,6 +53,29 @@ func writeToken(w io.Writer, t *shownToken) {
 	row("owner", t.Owner)
 	row("created", showTime(t.Created))
 	row("updated", fmt.Sprintf("%s, revision %d", showTime(t.Updated), t.Revision))
+}
+
+// writeBeside prints what a token has beside its scopes, a row each.
+func (t *shownToken) writeBeside(row func(name, value string)) {
+	for i := range t.Shadow {
+		row("shadow", t.Shadow[i].text())
+	}
+	if t.Keep != nil && t.Keep.all {
+		row("keep", keepAll)
+	}
+	if t.Keep != nil {
+		for i := range t.Keep.scopes {
+			row("keep", t.Keep.scopes[i].text())
+		}
+	}
+	for _, l := range t.Limits {
+		where := ""
+		if l.API != "" {
+			where = " on " + l.API
+		}
+		row("rate"+where, l.Rate)
+		row("quota"+where, l.Quota)
+	}
 }
 
 // stateText returns the state, and that it is held.
@@ -156,7 +182,10 @@ func (n *node) text(mode string) string {
 func (e *explanation) write(w io.Writer) {
 	for _, s := range e.Steps {
 		mark := "ok"
-		if !s.Passed {
+		switch {
+		case !s.Passed && s.Check == scopes.ShadowCheck: // it decides nothing
+			mark = "note"
+		case !s.Passed:
 			mark = "FAIL"
 		}
 		fmt.Fprintf(w, "%s\t%s\t%s\n", mark, s.Check, s.Detail)

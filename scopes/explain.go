@@ -14,6 +14,10 @@ type Step struct {
 	Detail string `json:"detail"` // what was found and compared, in words
 }
 
+// ShadowCheck is the check of a step that tells what shadow scopes say. It decides
+// nothing, whether it passed or not.
+const ShadowCheck = "shadow"
+
 var checkNames = [numChecks]string{
 	"target", "credential", "state", "expiry", "source", "operation", "version", "account", "scopes",
 }
@@ -49,7 +53,7 @@ func (v *View) Explain(r *Request, g *Grant) (Decision, []Step) {
 	}
 	if verdict.Allowed() && g.HasShadow {
 		verdict.Shadow = e.shadow()
-		steps = append(steps, Step{"shadow", verdict.Shadow == Allowed, e.tellShadow(verdict.Shadow)})
+		steps = append(steps, Step{ShadowCheck, verdict.Shadow == Allowed, e.tellShadow(verdict.Shadow)})
 	}
 	return verdict, steps
 }
