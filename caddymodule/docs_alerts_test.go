@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store/redislog/redistest"
 )
 
@@ -71,16 +73,67 @@ func TestDocsAlerts(t *testing.T) {
 	}
 }
 
-// Each selector of the rules selects something that a gateway serves to which all of it
+var selectorPattern = regexp.MustCompile(`caddy_scopegate_\w+(\{[^}]*\})?`)
+
+// dashboard is the example of a dashboard for Grafana.
+const dashboard = "scopegate.json"
+
+// dashboardQueries returns the queries of the dashboard, with its variables filled in.
+func dashboardQueries(t *testing.T) (queries []string) {
+	t.Helper()
+	var board struct {
+		Panels []struct {
+			Title   string
+			Targets []struct{ Expr string }
+		}
+		Annotations struct{ List []struct{ Expr string } }
+	}
+	if err := json.Unmarshal([]byte(readFile(t, filepath.Join(docsFolder, "docs", "examples", "grafana", dashboard))), &board); err != nil {
+		t.Fatal(err)
+	}
+	variables := strings.NewReplacer("$instance", ".*", "$__rate_interval", "5m")
+	for _, p := range board.Panels {
+		for _, target := range p.Targets {
+			queries = append(queries, variables.Replace(target.Expr))
+		}
+	}
+	for _, a := range board.Annotations.List {
+		queries = append(queries, variables.Replace(a.Expr))
+	}
+	return queries
+}
+
+// Prometheus reads every query of the dashboard.
+func TestDashboard(t *testing.T) {
+	t.Parallel()
+	var rules strings.Builder
+	rules.WriteString("groups:\n- name: dashboard\n  rules:\n")
+	for i, query := range dashboardQueries(t) {
+		fmt.Fprintf(&rules, "  - {record: 'query:%d', expr: %q}\n", i, query)
+		if strings.Contains(query, "$") {
+			t.Errorf("%s has a variable that is not known", query)
+		}
+	}
+	folder := t.TempDir()
+	writeFile(t, filepath.Join(folder, "queries.yml"), rules.String())
+	promtool(t, folder, "check", "rules", "queries.yml")
+}
+
+// Each selector of the rules and of the dashboard selects something that a gateway serves to which all of it
 // has happened: a name, a label or a value that does not exist would alert nobody.
 func TestAlertsSelectMetrics(t *testing.T) {
 	t.Parallel()
 	selectors := make(map[string]bool)
-	for _, selector := range regexp.MustCompile(`caddy_scopegate_\w+(\{[^}]*\})?`).FindAllString(readFile(t, filepath.Join(alertsFolder, alertRules)), -1) {
-		selectors[selector] = true
-	}
-	if len(selectors) == 0 {
-		t.Fatalf("%s has no selectors", alertRules)
+	for where, text := range map[string]string{
+		alertRules: readFile(t, filepath.Join(alertsFolder, alertRules)), dashboard: strings.Join(dashboardQueries(t), "\n"),
+	} {
+		found := selectorPattern.FindAllString(text, -1)
+		if len(found) == 0 {
+			t.Fatalf("%s has no selectors", where)
+		}
+		for _, selector := range found {
+			selectors[selector] = true
+		}
 	}
 	var test strings.Builder
 	test.WriteString("tests:\n- interval: 1m\n  input_series:\n")
@@ -102,12 +155,15 @@ func TestAlertsSelectMetrics(t *testing.T) {
 }
 
 // eventfulMetrics returns the metrics of a node that has allowed and denied, did not know a
-// credential, has applied a scope file, and then became stale.
+// credential, has held a token to its limit, has applied a scope file, and then became stale.
 func eventfulMetrics(t *testing.T) map[string]float64 {
 	t.Helper()
 	redis := redistest.Start(t)
-	g := startGateway(t, watchingCaddyfile(redis.URL(), "node"), clusterScopes(startEcho(t).url()))
+	g := startGateway(t, watchingCaddyfile(redis.URL(), "node"), clusterScopes(startEcho(t).url())+
+		fmt.Sprintf(`      slow: {description: d, contact: {email: a@b.example}, scopes: [{api: raw, methods: [GET]}], rate: 1/h, credential: %q}`+"\n",
+			scopes.DigestOf(secretOf("slow"))))
 	awaitStatus(t, g, secretOf("other"), http.StatusOK)
+	awaitStatus(t, g, secretOf("slow"), http.StatusTooManyRequests)
 	if got := ask(t, http.MethodPut, g.url("/raw/x"), secretOf("other")).status; got != http.StatusForbidden {
 		t.Errorf("a method that the token does not have: got %d, want 403", got)
 	}

@@ -29,6 +29,9 @@ type metrics struct {
 	state     *storeCollector
 }
 
+// endReasons are why open requests are ended as a rule.
+var endReasons = []scopes.Reason{scopes.Stale, scopes.UnknownToken, scopes.Inactive, scopes.Expired, scopes.OperationNotGranted}
+
 func newMetrics() *metrics {
 	const namespace, subsystem = "caddy", "scopegate"
 	m := &metrics{
@@ -75,6 +78,9 @@ func newMetrics() *metrics {
 	}
 	for _, result := range []string{applyApplied, applyUnchanged, applyFailed} {
 		m.applies.WithLabelValues(result) // so that the first one is seen as a rise from zero
+	}
+	for _, reason := range endReasons {
+		m.ended.WithLabelValues(reason.String())
 	}
 	return m
 }
