@@ -125,11 +125,11 @@ func (f *countingFleet) load(ctx context.Context, requests int, meanwhile func()
 			})
 		}
 	}
-	ctx, sent := context.WithCancel(ctx)
+	sending, sent := context.WithCancel(ctx)
 	var collecting sync.WaitGroup
 	collecting.Go(func() {
-		for ctx.Err() == nil { // a million requests are many to keep
-			rest(ctx, 100*time.Millisecond)
+		for sending.Err() == nil { // a million requests are many to keep
+			rest(sending, 100*time.Millisecond)
 			f.collect()
 		}
 	})

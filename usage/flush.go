@@ -135,6 +135,11 @@ func (l *Ledger) write(tx *bolt.Tx) error {
 		return err
 	}
 	l.writing = seq
+	if now := l.now(); outdated(tx, now) {
+		if err := putSince(tx, now); err != nil {
+			return err
+		}
+	}
 	slots := make([]slot, 0, len(l.pending))
 	for at := range l.pending {
 		slots = append(slots, at)

@@ -172,7 +172,7 @@ func (l *Ledger) prepare(tx *bolt.Tx) error {
 		return err
 	}
 	if meta.Get(keySince) == nil {
-		if err := meta.Put(keySince, appendNumber(uint64(l.now().Unix()))); err != nil { //nolint:gosec // since 1970
+		if err := putSince(tx, l.now()); err != nil {
 			return err
 		}
 	}
@@ -185,6 +185,10 @@ func (l *Ledger) prepare(tx *bolt.Tx) error {
 	origin, err := newOrigin(tx)
 	l.origin = origin
 	return err
+}
+
+func putSince(tx *bolt.Tx, now time.Time) error {
+	return tx.Bucket(bucketMeta).Put(keySince, appendNumber(uint64(max(now.Unix(), 0))))
 }
 
 func (*Ledger) checkFormat(meta *bolt.Bucket) error {

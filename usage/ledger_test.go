@@ -358,3 +358,35 @@ func TestSince(t *testing.T) {
 		t.Errorf("got %v, want %v, when the first day of another node was over", got, want)
 	}
 }
+
+// TestSinceUnderClockSteps: what was counted by a clock of 1970 does not make anybody believe
+// that counting has gone on since then.
+func TestSinceUnderClockSteps(t *testing.T) {
+	t.Parallel()
+	for name, counts := range map[string]bool{"after requests": true, "before any": false} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			clock, folder := newClock(), t.TempDir()
+			right := clock.Now()
+			clock.Set(time.Unix(30, 0))
+			l := openTest(t, folder, Options{Now: clock.Now})
+			if counts {
+				l.Meter.Decided(listing("tok_a"), clock.Now())
+				if err := l.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			clock.Set(right)
+			for _, when := range []string{"at once", "after the next request", "when old days are gone"} {
+				if since, err := l.Since(); err != nil || !since.Equal(right) {
+					t.Errorf("%s: %v (%v), want %v", when, since, err, right)
+				}
+				l.Meter.Decided(listing("tok_a"), clock.Now())
+				if err := l.Flush(); err != nil {
+					t.Fatal(err)
+				}
+				clock.Add(2 * retireInterval)
+			}
+		})
+	}
+}

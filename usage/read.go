@@ -36,13 +36,35 @@ func (l *Ledger) Since() (since time.Time, err error) {
 		return time.Time{}, err
 	}
 	err = l.view(func(tx *bolt.Tx) error {
-		since = time.Unix(int64(numberOf(tx.Bucket(bucketMeta).Get(keySince))), 0).UTC() //nolint:gosec // since 1970
-		if days := shelvesBetween(tx, 0, lastDay); len(days) > 0 && days[0].Day+1 <= DayOf(since) {
+		now := l.now()
+		if outdated(tx, now) {
+			since = now.UTC().Truncate(time.Second)
+			return nil
+		}
+		since = sinceOf(tx)
+		if days := shelvesBetween(tx, DayOf(now)-min(DayOf(now), Days), lastDay); len(days) > 0 && days[0].Day+1 <= DayOf(since) {
 			since = (days[0].Day + 1).Time()
 		}
 		return nil
 	})
 	return since, err
+}
+
+func sinceOf(tx *bolt.Tx) time.Time {
+	return time.Unix(int64(numberOf(tx.Bucket(bucketMeta).Get(keySince))), 0).UTC() //nolint:gosec // since 1970
+}
+
+// outdated reports whether nothing that the file has is of a day that is kept. Then counting
+// begins now: the file was away for that long, or its clock was wrong, as that of a machine is which
+// starts in 1970. Else reports would take for unused what nobody has looked at.
+func outdated(tx *bolt.Tx, now time.Time) bool {
+	newest := DayOf(sinceOf(tx))
+	if key, _ := tx.Bucket(bucketShelves).Cursor().Last(); key != nil {
+		if s, ok := shelfOf(key); ok {
+			newest = max(newest, s.Day)
+		}
+	}
+	return newest+Days < DayOf(now)
 }
 
 // Each calls fn with all that was counted, in the order of the days. What is still in
