@@ -18,7 +18,7 @@ SOAK_FUZZ_TIME  ?= 60s#     duration of each fuzz target
 
 # What ./caddy is made of: the sources, and what they embed.
 SOURCES = imports.go go.mod go.sum xcaddy.sh \
-	$(shell find caddymodule limits proxy scopes store usage -type f ! -name '*_test.go' ! -path '*/testdata/*' 2>/dev/null)
+	$(shell find caddymodule limits proxy reports scopes store usage -type f ! -name '*_test.go' ! -path '*/testdata/*' 2>/dev/null)
 
 TOOLS         := .tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
@@ -51,7 +51,7 @@ soak: ## Run the long variants of the tests, then each fuzz target for a minute
 bench: bench-go bench-gateways ## Run the benchmarks of the packages, then the comparison of gateways
 
 bench-go: ## Run the Go benchmarks, with allocations
-	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCH_TIME) -count $(BENCH_COUNT) -timeout 2h ./scopes ./store ./proxy ./usage ./caddymodule
+	go test -run '^$$' -bench '$(BENCH)' -benchmem -benchtime $(BENCH_TIME) -count $(BENCH_COUNT) -timeout 2h ./scopes ./store ./proxy ./limits ./usage ./caddymodule
 
 bench-gateways: caddy ## Compare the gateway with plain Caddy, nginx and HAProxy, side by side (Linux)
 	.ci/deps.sh wrk nginx haproxy taskset

@@ -28,7 +28,7 @@ type Meter struct {
 	retired []*table   // tables that were replaced: whoever was just counting may still add to one
 }
 
-// Sizes of a table, in cells of about 250 bytes.
+// Sizes of a table, in cells of 232 bytes, label included.
 const (
 	minCells = 1 << 10
 	maxCells = 1 << 19
