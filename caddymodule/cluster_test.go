@@ -199,6 +199,33 @@ func TestClusterTLS(t *testing.T) {
 	}
 }
 
+// A machine that was cloned brings along a copy of a node's store: the two tell that they
+// have one id, one takes another, and each is waited for.
+func TestClusterCopiedStore(t *testing.T) {
+	t.Parallel()
+	redis := redistest.Start(t)
+	a := startGateway(t, watchingCaddyfile(redis.URL(), "node-a"), clusterScopes(startEcho(t).url()))
+	awaitStatus(t, a, secretOf("writer"), http.StatusOK)
+	a.stop(t)
+	b := newGateway(t, clusterCaddyfile(redis.URL(), "node-b"), "")
+	for _, suffix := range []string{"", ".revocations"} {
+		writeFile(t, b.store+suffix, readFile(t, a.store+suffix))
+	}
+	a.start(t)
+	b.start(t)
+	poll(t, "one to tell that the other has its id", func() bool {
+		return strings.Contains(a.logs.String()+b.logs.String(), "another node goes by the id of this one")
+	})
+	for _, g := range []*gateway{a, b} {
+		awaitStatus(t, g, secretOf("writer"), http.StatusOK)
+	}
+	poll(t, "two nodes", func() bool { return strings.Count(mustRun(t, a, "status", "--json").stdout, `"id"`) == 2 })
+	mustRun(t, a, "token", "deactivate", "acme/writer", "--wait", "30s")
+	if got := statusOf(t, b, secretOf("writer")); got != http.StatusForbidden {
+		t.Errorf("after --wait the other node answers %d, want 403", got)
+	}
+}
+
 // A reload can make a single node one of several, and back, and loses nothing.
 func TestClusterReload(t *testing.T) {
 	t.Parallel()

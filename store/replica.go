@@ -25,12 +25,14 @@ type replica struct {
 	applied   func(late time.Duration)
 	name      string
 	version   string
-	id        string
+	instance  string // of this replica, among all that go by the id
+	known     bool   // the sequencer has a report of this instance under the id
 	standing  standing
 	epoch     string    // that the sequencer last had
 	epochSeen time.Time // since when it has been the one
 
 	status  sync.Mutex // guards what follows
+	id      string     // written by who has the writer too
 	err     error
 	told    string // of err, in the log
 	rejoins map[string]int
@@ -66,8 +68,12 @@ func newReplica(s *Store, o *ClusterOptions) (*replica, error) {
 	if err != nil {
 		return nil, err
 	}
+	instance, err := newNodeID(s.random)
+	if err != nil {
+		return nil, err
+	}
 	r := &replica{
-		store: s, sequencer: o.Sequencer, integrity: integrity, name: o.NodeName, version: o.Version,
+		store: s, sequencer: o.Sequencer, integrity: integrity, name: o.NodeName, version: o.Version, instance: instance,
 		rejoins: noRejoins(), done: make(chan struct{}), applied: o.Applied,
 	}
 	switch {
@@ -104,10 +110,9 @@ func (r *replica) open() error {
 				r.id = string(id)
 				return nil
 			}
-			if r.id, err = newID(r.store.random); err != nil {
+			if r.id, err = newNodeID(r.store.random); err != nil {
 				return err
 			}
-			r.id = "node_" + r.id[len(idPrefix):]
 			return meta.Put(keyNode, []byte(r.id))
 		})
 	})
@@ -258,7 +263,15 @@ func (r *replica) epochAge(pulled *Pulled, now time.Time) time.Duration {
 func (r *replica) pull(ctx context.Context, at Position) (*Pulled, error) {
 	ctx, cancel := context.WithTimeout(ctx, pullTimeout)
 	defer cancel()
-	return r.sequencer.Pull(ctx, at, r.report(r.store.now()))
+	pulled, err := r.sequencer.Pull(ctx, at, r.report(r.store.now()))
+	if err == nil && pulled.Verdict == PullTwin {
+		if err := r.takeNewID(); err != nil {
+			return nil, err
+		}
+		pulled, err = r.sequencer.Pull(ctx, at, r.report(r.store.now()))
+	}
+	r.known = r.known || err == nil
+	return pulled, err
 }
 
 // rejoinReasons are the labels of why everything is downloaded.
@@ -283,7 +296,7 @@ func noRejoins() map[string]int {
 func (r *replica) report(now time.Time) *Report {
 	report := &Report{
 		ID: r.id, Name: r.name, Version: r.version, Revision: r.standing.Revision,
-		Staleness: -1, MaxStaleness: r.lease.most,
+		Staleness: -1, MaxStaleness: r.lease.most, Instance: r.instance, Again: r.known,
 	}
 	if verified := r.lease.since(); !verified.IsZero() {
 		report.Staleness = now.Sub(verified)

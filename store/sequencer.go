@@ -86,6 +86,7 @@ const (
 	PullRegress             // the head is older than the position
 	PullDiverge             // the history has something else at the position's revision
 	PullTrimmed             // the history does not reach back to the position, or too much has changed since
+	PullTwin                // another instance goes by the id of the node; no report was left
 )
 
 // Pulled is the answer to a pull.
@@ -129,4 +130,10 @@ type Report struct {
 	Staleness    time.Duration // since it was last known to have all changes; negative if it never was
 	MaxStaleness time.Duration // after which it decides nothing; 0 for never
 	At           time.Time     // by the sequencer's clock; set by Nodes
+	// Instance is of the process: two processes with one id, one of which has a copy of the
+	// other's store, are told apart by it.
+	Instance string
+	// Again is set once the instance has left a report under the id: if another's is there
+	// now, that one has come since, and is alive.
+	Again bool `json:"-"`
 }

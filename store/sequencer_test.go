@@ -94,6 +94,9 @@ func (n *memoryNode) Pull(_ context.Context, at Position, r *Report) (*Pulled, e
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	n.pulls.Add(1)
+	if last, ok := m.reports[r.ID]; ok && r.Again && last.Instance != r.Instance && m.now().Before(m.until[r.ID]) {
+		return &Pulled{Verdict: PullTwin}, nil
+	}
 	m.reports[r.ID], m.epochs[r.ID] = *r, at.Epoch
 	m.until[r.ID] = m.now().Add(30 * time.Second)
 	pulled := &Pulled{Head: m.head, Filling: m.filling, EpochAge: m.now().Sub(m.began), Apart: m.apart()}
@@ -217,6 +220,9 @@ func (n *memoryNode) Nodes(context.Context) ([]Report, error) {
 }
 
 func (n *memoryNode) Leave(_ context.Context, id string) error {
+	if n.isDown() {
+		return ErrUnreachable
+	}
 	n.memorySequencer.mu.Lock()
 	defer n.memorySequencer.mu.Unlock()
 	delete(n.reports, id)

@@ -60,11 +60,19 @@ func (l *Log) Pull(ctx context.Context, at store.Position, r *store.Report) (*st
 		return nil, fmt.Errorf("redislog: %w", err)
 	}
 	answer, err := pullScript.Run(ctx, l.client, []string{l.keys.head, l.keys.records, l.keys.log, l.keys.nodes, l.keys.filling},
-		at.Epoch, at.Revision, at.Chain[:], r.ID, report, lifetime(r).Milliseconds(), most, joiningLifetime.Milliseconds()).Slice()
+		at.Epoch, at.Revision, at.Chain[:], r.ID, report, lifetime(r).Milliseconds(), most, joiningLifetime.Milliseconds(), known(r)).Slice()
 	if err != nil {
 		return nil, fail(err)
 	}
 	return readPulled(answer)
+}
+
+// known returns the instance, if the Redis has a report of it already.
+func known(r *store.Report) string {
+	if !r.Again {
+		return ""
+	}
+	return r.Instance
 }
 
 // lifetime returns how long a report counts: as long as the node may decide.
@@ -77,14 +85,15 @@ func lifetime(r *store.Report) time.Duration {
 }
 
 var verdicts = map[string]store.PullVerdict{
-	"ok": store.PullOK, "empty": store.PullEmpty, "epoch": store.PullEpoch, "regress": store.PullRegress, "diverge": store.PullDiverge, "trimmed": store.PullTrimmed,
+	"ok": store.PullOK, "empty": store.PullEmpty, "epoch": store.PullEpoch, "regress": store.PullRegress, "diverge": store.PullDiverge,
+	"trimmed": store.PullTrimmed, "twin": store.PullTwin,
 }
 
 // readPulled reads what the script pull.lua answers.
 func readPulled(answer []any) (*store.Pulled, error) {
 	a := answers{list: answer}
 	p := &store.Pulled{Verdict: verdicts[a.text()], Filling: a.text() == "1"}
-	if p.Verdict == store.PullEmpty {
+	if p.Verdict == store.PullEmpty || p.Verdict == store.PullTwin {
 		return p, nil
 	}
 	p.EpochAge, p.HeadAge, p.Apart = a.milliseconds(), a.milliseconds(), int(a.number()) //nolint:gosec // it is small

@@ -45,6 +45,46 @@ func report(id string) *store.Report {
 	return &store.Report{ID: id, Name: "a host", Version: "v1", Revision: 3, Staleness: time.Second, MaxStaleness: time.Minute}
 }
 
+// Another instance that has left a report under a node's id since the node did is alive,
+// and is told; the node's own last one before a restart is not, nor one that has run out.
+func TestTwin(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, redistest.Start(t).URL())
+	as := func(instance string, again bool) *store.Report {
+		r := report("node_1")
+		r.Instance, r.Again = instance, again
+		return r
+	}
+	for i, step := range []struct {
+		report *store.Report
+		want   store.PullVerdict
+	}{
+		{as("one", false), store.PullEmpty},
+		{as("one", true), store.PullEmpty},
+		{as("two", false), store.PullEmpty}, // a restart, or a copy
+		{as("one", true), store.PullTwin},
+		{as("one", true), store.PullTwin}, // it has left nothing
+		{as("two", true), store.PullEmpty},
+		{as("one", false), store.PullEmpty},
+		{as("two", true), store.PullTwin},
+	} {
+		p, err := l.Pull(t.Context(), store.Position{}, step.report)
+		if err != nil || p.Verdict != step.want {
+			t.Fatalf("pull %d, of %+v: got %+v, %v; want verdict %d", i, step.report, p, err, step.want)
+		}
+	}
+	nodes, err := l.Nodes(t.Context())
+	if err != nil || len(nodes) != 1 || nodes[0].Instance != "one" {
+		t.Errorf("Nodes: %+v, %v; want the report of one", nodes, err)
+	}
+	if err := l.client.HSet(t.Context(), l.keys.nodes, "node_1", `1 1 - {"Instance":"one"}`).Err(); err != nil {
+		t.Fatal(err)
+	}
+	if p, err := l.Pull(t.Context(), store.Position{}, as("two", true)); err != nil || p.Verdict != store.PullEmpty {
+		t.Errorf("after the other's report has run out: %+v, %v", p, err)
+	}
+}
+
 func mustCommit(tb testing.TB, l *Log, c *store.Commit) {
 	tb.Helper()
 	if err := l.Commit(context.Background(), c); err != nil {

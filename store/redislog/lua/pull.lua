@@ -4,7 +4,8 @@
 -- KEYS: head, records, log, nodes, filling
 -- ARGV: epoch, revision and chain of the node; its id, its report, how long that counts
 --       in milliseconds; how many keys may have changed at the most; how long the report
---       counts if the node has to download everything
+--       counts if the node has to download everything; what tells its reports from those
+--       of another with the same id, or empty as long as it has left none
 local head_key, records_key, log_key, nodes_key, filling_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 local epoch, revision, chain = ARGV[1], ARGV[2], ARGV[3]
 
@@ -12,6 +13,16 @@ local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function report(lasts)
   redis.call('HSET', nodes_key, ARGV[4], string.format('%.0f %.0f %s %s', now + lasts, now, epoch == '' and '-' or epoch, ARGV[5]))
+end
+
+-- Whether somebody else has left a report under the id since this node did.
+local function has_twin()
+  local last = redis.call('HGET', nodes_key, ARGV[4])
+  local ends = last and string.match(last, '^(%d+) ')
+  return ends and tonumber(ends) > now and not string.find(last, ARGV[9], 1, true)
+end
+if ARGV[9] ~= '' and has_twin() then
+  return { 'twin', '0' }
 end
 report(ARGV[6])
 
