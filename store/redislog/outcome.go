@@ -48,13 +48,16 @@ func (o outcomes) ProcessHook(next redis.ProcessHook) redis.ProcessHook {
 	}
 }
 
-// ProcessPipelineHook implements [redis.Hook]. In a cluster, a command goes this way whose
-// keys are just being moved to the server.
+// ProcessPipelineHook implements [redis.Hook]. In a cluster, a script goes this way whose
+// keys are just being moved to the server. Whatever else does is the client's greeting, and
+// older servers do not know all of it.
 func (o outcomes) ProcessPipelineHook(next redis.ProcessPipelineHook) redis.ProcessPipelineHook {
 	return func(ctx context.Context, cmds []redis.Cmder) error {
 		err := next(ctx, cmds)
 		for _, cmd := range cmds {
-			o.note(ctx, cmd.Err())
+			if name := cmd.Name(); name == "evalsha" || name == "eval" {
+				o.note(ctx, cmd.Err())
+			}
 		}
 		return err
 	}
