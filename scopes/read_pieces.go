@@ -128,7 +128,7 @@ func (r *reader) pairsOf(n *yamlNode) iter.Seq[yamlPair] {
 			}
 		}
 		for _, part := range n.pieces {
-			inner, flaw := part.parse(n.file)
+			inner, flaw := parseYAML(part.src, origin{n.file, part.line})
 			if flaw != nil || inner.kind != mapping {
 				r.torn = true
 				return
@@ -140,13 +140,4 @@ func (r *reader) pairsOf(n *yamlNode) iter.Seq[yamlPair] {
 			}
 		}
 	}
-}
-
-// parse returns the nodes of a piece, or says what is wrong.
-func (p *piece) parse(file uint16) (*yamlNode, *Problem) {
-	from := origin{file, p.line}
-	if root := parsePlain(string(p.src), from); root != nil {
-		return root, nil
-	}
-	return parseYAML(p.src, from)
 }

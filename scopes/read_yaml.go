@@ -20,11 +20,11 @@ const maxDepth = 32
 // that the reader knows of YAML.
 type yamlNode struct {
 	kind   nodeKind
-	quoted bool   // a scalar in quotes or a block scalar
 	file   uint16 // in which it stands, of those that are read together
 	line   int
 	column int
 	text   string // of a scalar: as written, or what quotes and blocks stand for
+	quoted bool   // a scalar in quotes or a block scalar
 	items  []*yamlNode
 	pairs  []yamlPair // in the order of the file, duplicates included
 	pieces []piece    // of a mapping that is parsed as it is read: what follows the pairs
