@@ -249,11 +249,15 @@ func (p *peers) page(s Shelf, from []byte, known uint64) (rows []SharedRow, next
 	return rows, next, err
 }
 
+// takenRows is about how many rows are written down at once: they come in no order, so that
+// each time most pages of a shelf are written.
+const takenRows = 20 * BatchRows
+
 // fetch takes what is there of a shelf, and returns what is here then.
 func (p *peers) fetch(ctx context.Context, s Shelf) (state, error) {
 	forged := 0
+	var good []SharedRow
 	err := p.exchange.Get(ctx, s, func(rows []SharedRow) error {
-		good := make([]SharedRow, 0, len(rows))
 		for _, r := range rows {
 			value, ok := p.sealer.open(s, r)
 			if !ok {
@@ -262,8 +266,16 @@ func (p *peers) fetch(ctx context.Context, s Shelf) (state, error) {
 			}
 			good = append(good, SharedRow{r.Key, value})
 		}
-		return p.ledger.take(s, good)
+		if len(good) < takenRows {
+			return nil
+		}
+		err := p.ledger.take(s, good)
+		good = good[:0]
+		return err
 	})
+	if err == nil {
+		err = p.ledger.take(s, good)
+	}
 	if forged > 0 && !p.waited[s] {
 		p.ledger.log.Error("rows that other nodes have counted were changed on their way, and are left out; who else writes to Redis?",
 			"rows", forged, "day", s.Day.String())
