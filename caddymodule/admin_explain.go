@@ -4,7 +4,6 @@ import (
 	"net/http"
 	"net/netip"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -63,9 +62,7 @@ func (m *management) explain(r *http.Request) (any, error) {
 		return nil, err
 	}
 	answer := explainTo(snapshot.Catalog(), &request, &grant)
-	if note != "" {
-		answer.Note = note
-	}
+	answer.Note = note
 	return answer, nil
 }
 
@@ -151,7 +148,7 @@ func explainTo(catalog *scopes.Catalog, r *scopes.Request, g *scopes.Grant) expl
 	decision, steps := catalog.Everything().Explain(r, g)
 	e := explanation{Decision: "deny", Version: decision.Version, SetHeader: decision.SetHeader, Steps: steps}
 	if decision.Allowed() {
-		e.Decision, e.Note = "allow", limitsNote(g)
+		e.Decision = "allow"
 	} else {
 		e.Reason = decision.Reason.String()
 	}
@@ -168,19 +165,4 @@ func explainTo(catalog *scopes.Catalog, r *scopes.Request, g *scopes.Grant) expl
 		e.Operation = decision.Operation.Name
 	}
 	return e
-}
-
-// limitsNote tells what limits a token is held to, which no explanation counts.
-func limitsNote(g *scopes.Grant) string {
-	var bounds []string
-	if rate := scopes.RateText(g.Limits); rate != "" {
-		bounds = append(bounds, "rate "+rate)
-	}
-	if quota := scopes.QuotaText(g.Limits); quota != "" {
-		bounds = append(bounds, "quota "+quota)
-	}
-	if len(bounds) == 0 {
-		return ""
-	}
-	return "requests are not counted here; the token is held to " + strings.Join(bounds, " and ")
 }
