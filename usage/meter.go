@@ -35,6 +35,10 @@ const (
 	probes   = 32 // how far from its place a cell may stand
 )
 
+// spread is how many lanes there are for each processor: goroutines are moved with the lane
+// that they hold, and two processors should rarely come to have the same.
+const spread = 4
+
 // table is some cells. The hash of a use tells its cell; two uses with one hash of 64 bits
 // are not expected, and nobody can make them: credentials' digests are in it, and
 // addresses of this process.
@@ -69,7 +73,7 @@ type label struct {
 func NewMeter() *Meter {
 	m := &Meter{full: make(chan struct{}, 1)}
 	m.lanes.New = func() any {
-		lane := uint64(m.lane.Add(1) % uint32(runtime.GOMAXPROCS(0))) //nolint:gosec // positive
+		lane := uint64(m.lane.Add(1) % uint32(spread*runtime.GOMAXPROCS(0))) //nolint:gosec // positive
 		return &lane
 	}
 	m.current.Store(newTable(minCells))
