@@ -30,14 +30,14 @@ type Meter struct {
 
 // Sizes of a table, in cells of 232 bytes, label included.
 const (
-	minCells = 1 << 10
+	minCells = 1 << 12
 	maxCells = 1 << 19
 	probes   = 32 // how far from its place a cell may stand
 )
 
-// spread is how many lanes there are for each processor: goroutines are moved with the lane
-// that they hold, and two processors should rarely come to have the same.
-const spread = 4
+// maxLanes bounds the cells of one key. There are more lanes than processors: goroutines are
+// moved with the lane that they hold, and two processors should rarely come to have the same.
+const maxLanes = 8
 
 // table is some cells. The hash of a use tells its cell; two uses with one hash of 64 bits
 // are not expected, and nobody can make them: credentials' digests are in it, and
@@ -73,7 +73,7 @@ type label struct {
 func NewMeter() *Meter {
 	m := &Meter{full: make(chan struct{}, 1)}
 	m.lanes.New = func() any {
-		lane := uint64(m.lane.Add(1) % uint32(spread*runtime.GOMAXPROCS(0))) //nolint:gosec // positive
+		lane := uint64(m.lane.Add(1) % uint32(min(2*runtime.GOMAXPROCS(0), maxLanes))) //nolint:gosec // positive
 		return &lane
 	}
 	m.current.Store(newTable(minCells))
@@ -118,6 +118,17 @@ func (m *Meter) find(u *Use, now int64) *cell {
 	hash := u.hash(*lane)
 	m.lanes.Put(lane)
 	t := m.current.Load()
+	if c := m.findIn(t, u, hash, now); c != nil {
+		return c
+	}
+	m.grow(t)
+	if next := m.current.Load(); next != t {
+		return m.findIn(next, u, hash, now)
+	}
+	return nil
+}
+
+func (m *Meter) findIn(t *table, u *Use, hash uint64, now int64) *cell {
 	mask := uint64(len(t.cells) - 1) //nolint:gosec // positive
 	for i := range uint64(probes) {
 		at := (hash + i) & mask
@@ -131,42 +142,54 @@ func (m *Meter) find(u *Use, now int64) *cell {
 			l := &t.labels[at]
 			l.use, l.first = *u, now
 			l.ready.Store(true)
-			m.noteUsed(t)
+			if int(t.used.Add(1)) == len(t.cells)/2 {
+				m.grow(t)
+			}
 			return c
 		case c.hash.Load() == hash:
 			return c
 		}
 	}
-	m.wake()
 	return nil
 }
 
-// noteUsed counts a cell that was taken. A table that is half full is to be read early.
-func (m *Meter) noteUsed(t *table) {
-	if int(t.used.Add(1)) == len(t.cells)/2 {
-		m.wake()
+// grow puts a larger table in the place of one that fills up, unless that is done already, or
+// somebody is at it. What the old one has counted is read as ever, and soon.
+func (m *Meter) grow(t *table) {
+	if len(t.cells) < maxCells && m.mu.TryLock() {
+		if m.current.Load() == t {
+			m.replace(t, growth*len(t.cells))
+		}
+		m.mu.Unlock()
 	}
-}
-
-func (m *Meter) wake() {
 	select {
 	case m.full <- struct{}{}:
 	default:
 	}
 }
 
+// growth is by how much larger a table is than the one before that has filled up.
+const growth = 8
+
+// replace makes a new table the current one. It is called with the lock.
+func (m *Meter) replace(t *table, cells int) {
+	m.current.Store(newTable(min(cells, maxCells)))
+	t.retired = time.Now()
+	m.retired = append(m.retired, t)
+}
+
 // hash returns what tells the cell of a use from others, never 0. The API, the operation
 // and the version are known by their addresses: the label of a cell keeps those from
 // being used for anything else.
 func (u *Use) hash(lane uint64) uint64 {
-	h := lane
+	var h uint64
 	if u.Token != "" {
-		h ^= binary.LittleEndian.Uint64(u.Credential[:])
+		h = binary.LittleEndian.Uint64(u.Credential[:])
 	}
 	h = mix(h, address(u.API))
 	h = mix(h, address(u.Operation))
 	h = mix(h, address(unsafe.StringData(u.Version))) //nolint:gosec // it is only compared
-	small := uint64(u.Method)<<16 | uint64(u.Reason)<<8 | uint64(u.Shadow)
+	small := lane<<48 | uint64(u.Method)<<16 | uint64(u.Reason)<<8 | uint64(u.Shadow)
 	if u.Through {
 		small |= 1 << 63
 	}
@@ -207,24 +230,19 @@ func (m *Meter) read(now time.Time) (tallies []tally, lost uint64) {
 		return time.Since(t.retired) > retiredFor
 	})
 	t := m.current.Load()
-	if used := int(t.used.Load()); used > len(t.cells)/4 || time.Since(t.made) > tableLife {
-		m.current.Store(newTable(sizeAfter(used, lost > 0)))
-		t.retired = time.Now()
-		m.retired = append(m.retired, t)
+	if used := int(t.used.Load()); used > len(t.cells)/2 || time.Since(t.made) > tableLife {
+		m.replace(t, sizeAfter(used))
 	}
 	return t.take(tallies, now), lost
 }
 
 // sizeAfter returns the size of the table after one of which some cells were used.
-func sizeAfter(used int, overflowed bool) int {
+func sizeAfter(used int) int {
 	size := minCells
-	for size < 4*used {
+	for size < growth*used {
 		size *= 2
 	}
-	if overflowed {
-		size *= 4
-	}
-	return min(size, maxCells)
+	return size
 }
 
 // take appends what the cells have counted, and sets them to zero.

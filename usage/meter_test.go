@@ -1,6 +1,7 @@
 package usage
 
 import (
+	"encoding/binary"
 	"fmt"
 	"sync"
 	"testing"
@@ -122,30 +123,39 @@ func TestMeterCannotBeFilledFromOutside(t *testing.T) {
 	}
 }
 
-// TestMeterIsFull: what has no room is counted as such, the reader is woken, and the next
-// table has more room.
-func TestMeterIsFull(t *testing.T) {
+// TestMeterGrows: however many uses come before anybody reads, there is room, and the reader
+// is woken.
+func TestMeterGrows(t *testing.T) {
 	t.Parallel()
-	const keys = 4 * minCells
+	const keys = 10 * minCells
 	m := NewMeter()
-	count := func() {
-		for i := range keys {
-			m.Decided(listing(fmt.Sprintf("tok_%d", i)), time.Unix(1, 0))
-		}
+	for i := range keys {
+		m.Decided(listing(fmt.Sprintf("tok_%d", i)), time.Unix(1, 0))
 	}
-	count()
 	select {
 	case <-m.full:
 	default:
 		t.Error("the reader is not woken")
 	}
+	if found := readKeys(m); len(found) != keys {
+		t.Errorf("%d keys were counted, want %d", len(found), keys)
+	}
+}
+
+// TestMeterIsFull: what has no room is counted as such.
+func TestMeterIsFull(t *testing.T) {
+	t.Parallel()
+	const keys = maxCells + 10_000
+	m := NewMeter()
+	m.current.Store(newTable(maxCells))
+	u := listing("tok_a")
+	for i := range keys {
+		binary.BigEndian.PutUint64(u.Credential[:], uint64(i)*0x9e3779b97f4a7c15)
+		m.Decided(u, time.Unix(1, 0))
+	}
 	tallies, lost := m.read(time.Unix(3, 0))
 	if lost == 0 || uint64(len(tallies))+lost != keys {
 		t.Errorf("%d counted and %d lost, want %d together and some lost", len(tallies), lost, keys)
-	}
-	count()
-	if tallies, lost = m.read(time.Unix(3, 0)); lost != 0 || len(tallies) != keys {
-		t.Errorf("%d counted and %d lost by a larger table, want %d and none", len(tallies), lost, keys)
 	}
 }
 
