@@ -23,6 +23,7 @@ type Meter struct {
 	lanes   sync.Pool     // of *uint64: the processors' parts of a hash
 	lane    atomic.Uint32 // the last that was given out
 	full    chan struct{} // a message when the table fills up
+	most    int           // cells of a table
 
 	mu      sync.Mutex // guards what follows, for who reads
 	retired []*table   // tables that were replaced: whoever was just counting may still add to one
@@ -71,7 +72,7 @@ type label struct {
 
 // NewMeter returns a meter that has counted nothing.
 func NewMeter() *Meter {
-	m := &Meter{full: make(chan struct{}, 1)}
+	m := &Meter{full: make(chan struct{}, 1), most: maxCells}
 	m.lanes.New = func() any {
 		lane := uint64(m.lane.Add(1) % uint32(min(2*runtime.GOMAXPROCS(0), maxLanes))) //nolint:gosec // positive
 		return &lane
@@ -156,7 +157,7 @@ func (m *Meter) findIn(t *table, u *Use, hash uint64, now int64) *cell {
 // grow puts a larger table in the place of one that fills up, unless that is done already, or
 // somebody is at it. What the old one has counted is read as ever, and soon.
 func (m *Meter) grow(t *table) {
-	if len(t.cells) < maxCells && m.mu.TryLock() {
+	if len(t.cells) < m.most && m.mu.TryLock() {
 		if m.current.Load() == t {
 			m.replace(t, growth*len(t.cells))
 		}
@@ -173,7 +174,7 @@ const growth = 8
 
 // replace makes a new table the current one. It is called with the lock.
 func (m *Meter) replace(t *table, cells int) {
-	m.current.Store(newTable(min(cells, maxCells)))
+	m.current.Store(newTable(min(cells, m.most)))
 	t.retired = time.Now()
 	m.retired = append(m.retired, t)
 }
