@@ -26,10 +26,14 @@ const (
 	asideLifetime = 15 * time.Second
 )
 
+// manyToStage is how many records are sent in pieces. A change with fewer is made at once: it
+// takes Redis about as long as the pieces would, and nobody has to wait for anybody.
+var manyToStage = 100_000 // tests have fewer
+
 // piecesOf returns the records of a change in pieces; none if it has to be made as a
 // whole, or can be.
 func piecesOf(c *store.Commit) (pieces [][]store.Keyed) {
-	if !c.Replace && c.Base.Epoch != "" {
+	if !c.Replace && c.Base.Epoch != "" || len(c.Changed) < manyToStage {
 		return nil
 	}
 	size, from := 0, 0

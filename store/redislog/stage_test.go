@@ -21,6 +21,8 @@ import (
 // manyRecords are more than go to Redis at once.
 const manyRecords = 3*pieceRecords + 1
 
+func init() { manyToStage = 0 }
+
 // fillingBy returns a change that fills an empty Redis, with records that tell by whom.
 func fillingBy(mark byte) *store.Commit {
 	c := &store.Commit{Next: headAt("e-"+string(mark), 1, mark), NewEpoch: true}
