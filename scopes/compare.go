@@ -1,6 +1,9 @@
 package scopes
 
-import "slices"
+import (
+	"iter"
+	"slices"
+)
 
 // Difference says how what a token may do changes.
 type Difference struct {
@@ -40,43 +43,64 @@ func (c *Catalog) granted(t *Token) map[cell]Methods {
 	if c == nil || t == nil {
 		return cells
 	}
-	if t.Legacy() {
-		for i := range c.declared() {
-			api := &c.apis[i]
-			s := Scope{API: api.Name, Versions: api.Versions, Methods: t.Access.Methods()}
-			api.grant(cells, &s)
-		}
-		return cells
-	}
-	for i := range t.Scopes {
-		if index, ok := c.byName[t.Scopes[i].API]; ok {
-			c.apis[index].grant(cells, &t.Scopes[i])
+	for api, s := range c.scopesOf(t) {
+		for g := range api.granted(s) {
+			bound := api.AccountParam != "" && api.templates[g.operation].parameter(api.AccountParam) >= 0
+			at := cell{api: api.Name, version: g.version, shape: api.templates[g.operation].shape()}
+			cells[at] |= g.methods
+			if at.others = true; !bound {
+				cells[at] |= g.methods
+			}
 		}
 	}
 	return cells
 }
 
-// grant adds what a scope grants of the API.
-func (a *compiledAPI) grant(cells map[cell]Methods, s *Scope) {
+// scopesOf yields what a token may do: its scopes, or as many as equal its legacy access, each
+// with its API. What the catalog does not have is left out.
+func (c *Catalog) scopesOf(t *Token) iter.Seq2[*compiledAPI, *Scope] {
+	return func(yield func(*compiledAPI, *Scope) bool) {
+		if t.Legacy() {
+			for i := range c.declared() {
+				api := &c.apis[i]
+				if !yield(api, &Scope{API: api.Name, Versions: api.Versions, Methods: t.Access.Methods()}) {
+					return
+				}
+			}
+			return
+		}
+		for i := range t.Scopes {
+			if at, ok := c.byName[t.Scopes[i].API]; ok && !yield(&c.apis[at], &t.Scopes[i]) {
+				return
+			}
+		}
+	}
+}
+
+// granted is an operation, by its position, that a scope grants in a version, and how.
+type granted struct {
+	operation int
+	version   string // "" for an API without versions
+	methods   Methods
+}
+
+// granted yields what a scope grants of the API.
+func (a *compiledAPI) granted(s *Scope) iter.Seq[granted] {
 	versions := s.Versions
 	if len(a.Versions) == 0 && len(versions) == 0 {
 		versions = []string{""}
 	}
-	for i := range a.Operations {
-		op := &a.Operations[i]
-		methods := op.Methods.WithHead() & s.Methods.WithHead()
-		if methods == 0 || len(s.Operations) > 0 && !slices.Contains(s.Operations, op.Name) {
-			continue
-		}
-		bound := a.AccountParam != "" && a.templates[i].parameter(a.AccountParam) >= 0
-		for _, v := range versions {
-			if v != "" && !slices.Contains(a.Versions, v) {
+	return func(yield func(granted) bool) {
+		for i := range a.Operations {
+			op := &a.Operations[i]
+			methods := op.Methods.WithHead() & s.Methods.WithHead()
+			if methods == 0 || len(s.Operations) > 0 && !slices.Contains(s.Operations, op.Name) {
 				continue
 			}
-			c := cell{api: a.Name, version: v, shape: a.templates[i].shape()}
-			cells[c] |= methods
-			if c.others = true; !bound {
-				cells[c] |= methods
+			for _, v := range versions {
+				if (v == "" || slices.Contains(a.Versions, v)) && !yield(granted{i, v, methods}) {
+					return
+				}
 			}
 		}
 	}

@@ -21,40 +21,13 @@ func (m Methods) Count() int { return bits.OnesCount32(uint32(m.withoutHead() &^
 // Permissions lists all that a token may do, in the order of the APIs and their operations.
 // What the catalog does not have grants nothing.
 func (c *Catalog) Permissions(t *Token) []Permission {
-	list := t.Scopes
-	if t.Legacy() {
-		list = nil
-		for i := range c.declared() {
-			list = append(list, Scope{API: c.apis[i].Name, Versions: c.apis[i].Versions, Methods: t.Access.Methods()})
+	all := make(map[Permission]Methods) // by a permission without methods
+	for api, scope := range c.scopesOf(t) {
+		for g := range api.granted(scope) {
+			all[Permission{API: api.Name, Version: g.version, Operation: api.Operations[g.operation].Name}] |= g.methods
 		}
 	}
-	granted := make(map[Permission]Methods) // by a permission without methods
-	for i := range list {
-		if at, ok := c.byName[list[i].API]; ok {
-			c.apis[at].permit(granted, &list[i])
-		}
-	}
-	return c.sorted(granted)
-}
-
-// permit adds what a scope grants of the API.
-func (a *compiledAPI) permit(granted map[Permission]Methods, s *Scope) {
-	versions := s.Versions
-	if len(a.Versions) == 0 && len(versions) == 0 {
-		versions = []string{""}
-	}
-	for i := range a.Operations {
-		op := &a.Operations[i]
-		methods := op.Methods.WithHead() & s.Methods.WithHead()
-		if methods == 0 || len(s.Operations) > 0 && !slices.Contains(s.Operations, op.Name) {
-			continue
-		}
-		for _, v := range versions {
-			if v == "" || slices.Contains(a.Versions, v) {
-				granted[Permission{API: a.Name, Version: v, Operation: op.Name}] |= methods
-			}
-		}
-	}
+	return c.sorted(all)
 }
 
 // sorted returns permissions in the order of the catalog.
