@@ -215,7 +215,8 @@ func (r *replica) contribute(ctx context.Context, got *download, puts records, r
 		next.Resets, next.Revision = max(got.head.Resets, next.Resets), max(got.head.Revision+1, next.Revision)
 	}
 	commit := &Commit{Base: got.head, Replace: !got.whole || len(puts) > manyPuts}
-	if commit.NewEpoch = !got.whole || beginsEpoch[reason]; commit.NewEpoch {
+	// What was there may be gone since the pull: then there is no epoch to go on in.
+	if commit.NewEpoch = !got.whole || beginsEpoch[reason] || got.head.Epoch == ""; commit.NewEpoch {
 		epoch, err := newID(r.store.random)
 		if err != nil {
 			return err

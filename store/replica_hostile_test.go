@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"math"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -207,4 +208,48 @@ func (m *memorySequencer) grow(tb testing.TB) bool {
 	tb.Helper()
 	m.pass(100 * time.Millisecond)
 	return false
+}
+
+// emptied is a sequencer that loses all it has as soon as somebody reads it.
+type emptied struct {
+	*memoryNode
+	armed atomic.Bool
+}
+
+func (n *emptied) Scan(ctx context.Context, each func([]Keyed) error) error {
+	if n.armed.Swap(false) {
+		n.restore(new(memorySequencer))
+	}
+	return n.memoryNode.Scan(ctx, each)
+}
+
+// What was lost while a node downloaded it begins an epoch that has a name, in which the
+// other nodes can join.
+func TestEmptiedDuringDownload(t *testing.T) {
+	t.Parallel()
+	m := newMemorySequencer()
+	n := &emptied{memoryNode: m.node()}
+	o := clusterOptions(n.memoryNode)
+	o.Cluster.Sequencer = n
+	a := openStore(t, newPath(t), o)
+	b, bNode := joinNode(t, newPath(t), m)
+	_, digest := makeToken(t, a, "sync")
+	eventually(t, b, "the token", func() bool { return grants(b, digest) })
+
+	bNode.set(func() { bNode.down = true })
+	m.restore(new(memorySequencer))
+	eventually(t, a, "a new epoch", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.has })
+	n.armed.Store(true)
+	m.mu.Lock()
+	m.head.Epoch = "another" // which a has to download
+	m.mu.Unlock()
+	eventually(t, a, "the download", func() bool { return !n.armed.Load() })
+	eventually(t, a, "what was lost", func() bool { m.mu.Lock(); defer m.mu.Unlock(); return m.has })
+	m.mu.Lock()
+	if m.head.Epoch == "" {
+		t.Error("the epoch has no name")
+	}
+	m.mu.Unlock()
+	bNode.set(func() { bNode.down = false })
+	awaitSame(t, a, b)
 }

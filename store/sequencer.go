@@ -57,6 +57,10 @@ type Position struct {
 	Chain    [32]byte // of all changes up to the revision
 }
 
+// IsZero reports whether p is the position of a node that has followed no change, and that of
+// a head where there is none.
+func (p Position) IsZero() bool { return p == Position{} }
+
 // Head is the state of all records after the last change.
 type Head struct {
 	Format int // of the records and the log; 1

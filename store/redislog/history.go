@@ -212,7 +212,7 @@ func verdictOf(answer string) error {
 // aside for it: all, or none.
 func (l *Log) commitArguments(c *store.Commit, aside int) []any {
 	var base struct{ epoch, chain string }
-	if c.Base.Epoch != "" {
+	if !c.Base.IsZero() {
 		base.epoch, base.chain = c.Base.Epoch, string(c.Base.Chain[:])
 	}
 	n := &c.Next

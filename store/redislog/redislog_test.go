@@ -101,6 +101,34 @@ func pull(tb testing.TB, l *Log, at store.Position) *store.Pulled {
 	return p
 }
 
+// A head whose epoch has no name, as an older version could leave it, is not one that is not
+// there: whoever knows its chain replaces it.
+func TestHeadWithoutEpoch(t *testing.T) {
+	t.Parallel()
+	l := openLog(t, redistest.Start(t).URL())
+	nameless, next := headAt("", 3, 'a'), headAt("e1", 4, 'a')
+	mustCommit(t, l, &store.Commit{Next: nameless, NewEpoch: true, Changed: []store.Keyed{{Key: "tA", Value: []byte("a")}}})
+	if err := l.Commit(t.Context(), &store.Commit{Next: next, NewEpoch: true}); !errors.Is(err, store.ErrHeadMoved) {
+		t.Errorf("a change of nothing: got %v, want ErrHeadMoved", err)
+	}
+	mustCommit(t, l, &store.Commit{Base: nameless, Next: next, NewEpoch: true, Changed: []store.Keyed{{Key: "tB", Value: []byte("b")}}})
+	if p := pull(t, l, store.Position{}); p.Verdict != store.PullEpoch || p.Head != next {
+		t.Errorf("got %+v, want the head %+v", p, next)
+	}
+	var keys []string
+	if err := l.Scan(t.Context(), func(part []store.Keyed) error {
+		for _, one := range part {
+			keys = append(keys, one.Key)
+		}
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if slices.Sort(keys); !slices.Equal(keys, []string{"tA", "tB"}) {
+		t.Errorf("got the records %q, want tA, which was there, and tB", keys)
+	}
+}
+
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	l := openLog(t, redistest.Start(t).URL())

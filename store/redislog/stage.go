@@ -33,7 +33,7 @@ var manyToStage = 100_000 // tests have fewer
 // piecesOf returns the records of a change in pieces; none if it has to be made as a
 // whole, or can be.
 func piecesOf(c *store.Commit) (pieces [][]store.Keyed) {
-	if !c.Replace && c.Base.Epoch != "" || len(c.Changed) < manyToStage {
+	if !c.Replace && !c.Base.IsZero() || len(c.Changed) < manyToStage {
 		return nil
 	}
 	size, from := 0, 0
@@ -55,7 +55,7 @@ func piecesOf(c *store.Commit) (pieces [][]store.Keyed) {
 func (l *Log) stage(ctx context.Context, c *store.Commit, pieces [][]store.Keyed) (count int, err error) {
 	for _, piece := range pieces {
 		args := []any{"", "", c.Next.Chain[:], asideLifetime.Milliseconds()}
-		if c.Base.Epoch != "" {
+		if !c.Base.IsZero() {
 			args[0], args[1] = c.Base.Epoch, c.Base.Chain[:]
 		}
 		for _, record := range piece {
