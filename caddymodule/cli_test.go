@@ -34,20 +34,26 @@ func TestCommands(t *testing.T) {
 	})
 }
 
-// TestCommandsAtServer runs the command line against a server.
+// TestCommandsAtServer runs the command line against servers, one for each script.
 func TestCommandsAtServer(t *testing.T) {
 	t.Parallel()
-	g := startGateway(t, bareCaddyfile, "")
-	testscript.Run(t, testscript.Params{
-		Dir:  "testdata/script/server",
-		Cmds: scriptCommands,
-		Setup: func(env *testscript.Env) error {
-			env.Setenv("GORACE", os.Getenv("GORACE"))
-			env.Setenv("ADMIN", g.admin)
-			env.Setenv("STORE", g.store)
-			return nil
-		},
-	})
+	scripts, err := filepath.Glob("testdata/script/server/*.txtar")
+	if err != nil || len(scripts) == 0 {
+		t.Fatalf("scripts: %v, %v", scripts, err)
+	}
+	for _, script := range scripts {
+		g := startGateway(t, bareCaddyfile, "")
+		testscript.Run(t, testscript.Params{
+			Files: []string{script},
+			Cmds:  scriptCommands,
+			Setup: func(env *testscript.Env) error {
+				env.Setenv("GORACE", os.Getenv("GORACE"))
+				env.Setenv("ADMIN", g.admin)
+				env.Setenv("STORE", g.store)
+				return nil
+			},
+		})
+	}
 }
 
 // TestCommandsOverUnixSocket: Caddy's admin endpoint is best kept in a socket.
