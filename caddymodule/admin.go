@@ -27,6 +27,8 @@ func init() {
 //	POST   /scopegate/apply?name=&prune=&allow_widen=  the body is a scope file
 //	POST   /scopegate/explain                          {"token", "method", "url", "headers", "from", "at"}
 //	GET    /scopegate/log?after=&before=&since=&actor=&action=&kind=&name=&limit=&wait=
+//	GET    /scopegate/apis
+//	GET    /scopegate/apis/{api}
 //	GET    /scopegate/accounts
 //	POST   /scopegate/accounts                         {"name", "title", "ids", "max_active_tokens"}
 //	GET    /scopegate/accounts/{account}

@@ -53,6 +53,8 @@ func (m *management) routes() []caddy.AdminRoute {
 		{Pattern: "/scopegate/export", Handler: resource{get: m.export}},
 		{Pattern: "/scopegate/explain", Handler: resource{post: m.explain}},
 		{Pattern: "/scopegate/log", Handler: resource{get: m.log}},
+		{Pattern: "/scopegate/apis", Handler: resource{get: m.apis}},
+		{Pattern: "/scopegate/apis/{api}", Handler: resource{get: m.api}},
 		{Pattern: "/scopegate/accounts", Handler: resource{get: m.accounts, post: m.createAccount}},
 		{Pattern: "/scopegate/accounts/{account}", Handler: resource{get: m.account, del: m.deleteAccount}},
 		{Pattern: "/scopegate/tokens", Handler: resource{get: m.tokens, post: m.createToken}},

@@ -19,6 +19,8 @@ var managementOperations = []Operation{
 	{"export", MethodOf("GET"), "/scopegate/export"},
 	{"explain", MethodOf("POST"), "/scopegate/explain"},
 	{"log", MethodOf("GET"), "/scopegate/log"},
+	{"apis/list", MethodOf("GET"), "/scopegate/apis"},
+	{"apis/show", MethodOf("GET"), "/scopegate/apis/{api}"},
 	{"accounts/list", MethodOf("GET"), "/scopegate/accounts"},
 	{"accounts/show", MethodOf("GET"), "/scopegate/accounts/{account}"},
 	{"accounts/create", MethodOf("POST"), "/scopegate/accounts"},
