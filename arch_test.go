@@ -104,6 +104,14 @@ var rules = []rule{
 		why: "notify tells people of what it is given; what nodes tell each other of that comes by an interface that it declares",
 	},
 	{
+		applies: is("console"), forbids: thirdPartyBut(module + "/scopes"),
+		why: "the page is a client of the management routes: what it can do, and to whom, is decided there and nowhere else",
+	},
+	{
+		applies: not(is("caddymodule")), forbids: is(module + "/console"),
+		why: "whoever serves the page hands it the management routes, as the holder of a credential has them",
+	},
+	{
 		applies: is("proxy"), forbids: thirdPartyBut(module + "/scopes"),
 		why: "proxy handles one request, for whatever server it runs in and whatever the tokens come from",
 	},

@@ -9,6 +9,7 @@ import (
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
 	"go.uber.org/zap"
 
+	"github.com/scopegate/scopegate/console"
 	"github.com/scopegate/scopegate/proxy"
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
@@ -31,7 +32,12 @@ type AdminHandler struct {
 	// Default: 403.
 	Unauthenticated int `json:"unauthenticated,omitempty"`
 
-	gate    *Handler // decides, tells, and refuses
+	// Console is "off" to serve the management routes only. Default: a page for browsers
+	// is served too, below /console/.
+	Console string `json:"console,omitempty"`
+
+	gate    *Handler     // decides, tells, and refuses
+	console http.Handler // nil: there is no page
 	app     *App
 	serving map[string]*served // by the operation's name
 	origins *http.CrossOriginProtection
@@ -63,7 +69,7 @@ func (a *AdminHandler) Provision(ctx caddy.Context) error {
 	a.serving = serveOperations(m.routes())
 	a.origins = http.NewCrossOriginProtection()
 	a.logger = ctx.Logger()
-	return nil
+	return a.provisionConsole(ctx)
 }
 
 // usage returns what has counted the uses of the tokens in the store.
@@ -76,10 +82,24 @@ func (a *AdminHandler) usage() (*usage.Ledger, error) {
 }
 
 // Validate checks what the JSON form could get wrong.
-func (a *AdminHandler) Validate() error { return a.gate.Validate() }
+func (a *AdminHandler) Validate() error {
+	if a.Console != "" && a.Console != consoleOff {
+		return fmt.Errorf("scopegate: console is off, or left out, not %q", a.Console)
+	}
+	return a.gate.Validate()
+}
 
-// ServeHTTP decides, records the decision, and answers.
+// ServeHTTP serves the page, or decides on a request to a management route.
 func (a *AdminHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
+	if a.console != nil && console.Serves(r) {
+		a.console.ServeHTTP(w, r)
+		return nil
+	}
+	return a.decideAndAnswer(w, r)
+}
+
+// decideAndAnswer decides on a request, records the decision, and answers.
+func (a *AdminHandler) decideAndAnswer(w http.ResponseWriter, r *http.Request) error {
 	return a.gate.ServeHTTP(w, r, caddyhttp.HandlerFunc(a.answer))
 }
 

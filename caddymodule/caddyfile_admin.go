@@ -16,6 +16,7 @@ func init() {
 //	scopegate_admin {
 //	    credentials      bearer | basic | header <name>
 //	    unauthenticated  401 | 403
+//	    console          off
 //	}
 func parseAdminHandler(h httpcaddyfile.Helper) ([]httpcaddyfile.ConfigValue, error) {
 	handler := new(AdminHandler)
@@ -35,11 +36,18 @@ func (a *AdminHandler) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 	for d.NextBlock(0) {
 		switch d.Val() {
 		case "credentials", "unauthenticated":
+			if _, err := gate.option(d); err != nil {
+				return err
+			}
+		case "console":
+			if err := oneArg(d, &a.Console); err != nil {
+				return err
+			}
+			if a.Console != consoleOff {
+				return d.Errf("console is off, or left out, not %q", a.Console)
+			}
 		default:
-			return d.Errf("unknown option %q of scopegate_admin; expected credentials, unauthenticated", d.Val())
-		}
-		if _, err := gate.option(d); err != nil {
-			return err
+			return d.Errf("unknown option %q of scopegate_admin; expected credentials, unauthenticated, console", d.Val())
 		}
 	}
 	a.Credentials, a.Unauthenticated = gate.Credentials, gate.Unauthenticated

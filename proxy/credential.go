@@ -26,6 +26,9 @@ const (
 
 var defaultPlaces = []Place{{Kind: Bearer}}
 
+// inSession is where a credential is that was shown before: in no field.
+var inSession = Place{}
+
 // field returns the name of the header field of the place.
 func (p *Place) field() string {
 	if p.Kind == Header {
@@ -58,6 +61,11 @@ func (p *presented) grant(into *scopes.Grant, s Snapshot) {
 // presented at into. It reports false if more than one is filled, one is filled
 // twice, or one is filled with what no parser should accept.
 func (g *Gateway) findCredential(into *presented, r *http.Request) (ok bool) {
+	if g.Session != nil {
+		if digest, ok := g.Session(r); ok {
+			into.place, into.digest = &inSession, digest
+		}
+	}
 	places := g.places()
 	for i := range places {
 		p := &places[i]

@@ -41,6 +41,10 @@ type Gateway struct {
 	Management bool
 	// Places are where a credential may be. None means bearer.
 	Places []Place
+	// Session returns the digest of the credential that somebody has shown before who
+	// sends this request now, if there is one. Then none may be in the request itself.
+	// Nil means that there are no sessions.
+	Session func(*http.Request) (scopes.Digest, bool)
 	// KeepCredentials leaves the credential in the request that goes upstream.
 	KeepCredentials bool
 	// Challenge answers requests without a known credential 401 instead of 403.

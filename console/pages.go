@@ -1,0 +1,7 @@
+package console
+
+// pages are all pages but those that need no session, by pattern.
+var pages = map[string]page{
+	"GET " + Root + "{$}":       overview,
+	"POST " + Root + "sign-out": signOut,
+}
