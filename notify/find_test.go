@@ -47,7 +47,7 @@ func TestFind(t *testing.T) {
 		{"expires in 7 days", func(t *Token, _ *Used) { t.Expires = in(7 * day) }, "in 7 days"},
 		{"expires in an hour", func(t *Token, _ *Used) { t.Expires = in(time.Hour) }, "in 1 hour;"},
 		{"has expired", func(t *Token, _ *Used) { t.Expires = noon }, ""},
-		{"was made for a week", func(t *Token, _ *Used) { t.Created, t.Updated, t.Expires = ago(time.Hour), ago(time.Hour), in(6 * day) }, ""},
+		{"was made for a week", func(t *Token, _ *Used) { t.Created, t.Updated, t.Expires = ago(time.Hour), ago(time.Hour), in(6*day) }, ""},
 		{"inactive, and expires", func(t *Token, _ *Used) { t.Inactive, t.Expires = true, in(day) }, ""},
 		{"an old credential ends", func(t *Token, _ *Used) {
 			t.Credentials[0].Ends = in(20 * time.Hour)

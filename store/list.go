@@ -2,6 +2,7 @@ package store
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -48,12 +49,37 @@ func (s *Store) Tokens(f Filter) ([]Token, error) {
 	return tokens, err
 }
 
+// EachToken calls fn with every token, deleted ones too, by id. They are as they were written down:
+// a revocation that is held while the disk is full comes with the next change. A damaged one is
+// logged and left out. fn must not call the store, nor keep what it is given.
+func (s *Store) EachToken(fn func(*Token)) error {
+	return s.view(func(r reader) error {
+		return r.bucket(bucketTokens).ForEach(func(id, _ []byte) error {
+			rec, err := r.stored(string(id))
+			switch {
+			case errors.Is(err, ErrDamaged):
+				s.log.Error("a token cannot be looked at", "token", string(id), "error", err)
+			case err != nil:
+				return err
+			default:
+				token := rec.public()
+				fn(&token)
+			}
+			return nil
+		})
+	})
+}
+
 // public returns what may be told of a token: no digest is in it.
 func (r *record) public() Token {
 	t := Token{
 		ID: r.id, Account: r.account, Token: r.token,
 		Held: r.held && !r.terminal, Deleted: r.terminal, Owner: r.owner,
 		Created: r.created, Updated: r.updated, Revision: r.revision,
+	}
+	if r.token.Inactive && !r.terminal && len(r.seen) > 0 && r.version > 1 {
+		last := r.lastDeactivation()
+		t.Deactivation = hex.EncodeToString(last[:])
 	}
 	for _, c := range r.credentials {
 		t.Credentials = append(t.Credentials, Credential{LastFour: c.lastFour, Tag: c.digest.Tag(), Created: c.created, Ends: c.ends})

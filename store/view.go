@@ -16,13 +16,16 @@ type Token struct {
 	// Token is what was declared; its Credential is always zero, and its Inactive
 	// is the state now.
 	scopes.Token
-	Held        bool   // deactivated by hand: no scope file undoes that
-	Deleted     bool   // for ever; the name is held against scope files
-	Owner       string // of the scope file that last declared it
-	Credentials []Credential
-	Created     time.Time
-	Updated     time.Time
-	Revision    uint64 // of the last change
+	Held    bool // deactivated by hand: no scope file undoes that
+	Deleted bool // for ever; the name is held against scope files
+	// Deactivation tells the deactivation by which it is inactive from all others, on every node
+	// alike. It is "" for a token that is active or deleted, or was not changed since it was made.
+	Deactivation string
+	Owner        string // of the scope file that last declared it
+	Credentials  []Credential
+	Created      time.Time
+	Updated      time.Time
+	Revision     uint64 // of the last change
 }
 
 // Ref returns "account/name".
