@@ -112,6 +112,10 @@ var rules = []rule{
 		why: "whoever serves the page hands it the management routes, as the holder of a credential has them",
 	},
 	{
+		applies: not(is("notify")), forbids: isBelow("github.com/wneessen/go-mail"),
+		why: "only notify knows the library that sends mail, so that what it may do wrong is looked after in one place",
+	},
+	{
 		applies: is("proxy"), forbids: thirdPartyBut(module + "/scopes"),
 		why: "proxy handles one request, for whatever server it runs in and whatever the tokens come from",
 	},
@@ -238,6 +242,8 @@ func TestImportRulesBite(t *testing.T) {
 		{"/notify", module + "/proxy", false},
 		{"/notify", caddy, false},
 		{"/notify", "net/http", true},
+		{"/notify", "github.com/wneessen/go-mail", true},
+		{"/caddymodule", "github.com/wneessen/go-mail", false},
 		{"/store/redislog", module + "/notify", true},
 		{"/proxy", module + "/notify", false},
 		{"/store", module + "/notify", false},
