@@ -78,8 +78,8 @@ func (m *management) createAccount(r *http.Request) (any, error) {
 		return nil, err
 	}
 	account := scopes.Account{Name: wanted.Name, Title: wanted.Title, IDs: wanted.IDs, MaxActiveTokens: wanted.MaxActiveTokens}
-	if err := scopes.CheckAccount(&account); err != nil {
-		return nil, unprocessable(err)
+	if err := checkAccount(&account); err != nil {
+		return nil, err
 	}
 	s, err := m.store()
 	if err != nil {
@@ -89,12 +89,42 @@ func (m *management) createAccount(r *http.Request) (any, error) {
 	return showAccount(&created), err
 }
 
-// unprocessable says what is wrong with something that was sent as JSON. Places in
-// it mean nothing to whoever sent it from a command.
-func unprocessable(err error) error {
-	var texts []string
-	for _, p := range problemsOf(err) {
-		texts = append(texts, p.Text)
+// checkAccount checks an account to create, each key by itself, so that it can be told
+// which one is wrong.
+func checkAccount(a *scopes.Account) error {
+	const valid = "a" // or the name would be told with each key
+	named := a.Name
+	if !isAccount.MatchString(named) {
+		named = valid
 	}
-	return failf(http.StatusUnprocessableEntity, "%s", strings.Join(texts, "; "))
+	var wrong []wrongField
+	for _, part := range []struct {
+		key string
+		of  scopes.Account
+	}{
+		{"name", scopes.Account{Name: a.Name}},
+		{"title", scopes.Account{Name: valid, Title: a.Title}},
+		{"ids", scopes.Account{Name: named, IDs: a.IDs}},
+		{"max_active_tokens", scopes.Account{Name: valid, MaxActiveTokens: a.MaxActiveTokens}},
+	} {
+		if err := scopes.CheckAccount(&part.of); err != nil {
+			for _, p := range problemsOf(err) {
+				wrong = append(wrong, wrongField{part.key, p.Text})
+			}
+		}
+	}
+	return unprocessable(wrong)
+}
+
+// unprocessable says what is wrong with something that was sent as JSON; nil for nothing.
+// Places in it mean nothing to whoever sent it from a command or a form, but keys do.
+func unprocessable(wrong []wrongField) error {
+	if len(wrong) == 0 {
+		return nil
+	}
+	texts := make([]string, len(wrong))
+	for i, field := range wrong {
+		texts[i] = field.Text
+	}
+	return &refusal{status: http.StatusUnprocessableEntity, Message: strings.Join(texts, "; "), Fields: wrong}
 }

@@ -159,19 +159,49 @@ func readToken(s *store.Store, account, name string, keys map[string]any) (*scop
 	if snapshot == nil {
 		return nil, nil, store.ErrClosed
 	}
-	src, err := json.Marshal(keys)
+	src, lines, err := oneKeyALine(keys)
 	if err != nil {
 		return nil, nil, err
 	}
 	token, noted, err := scopes.ReadToken(snapshot.Catalog().APIs(), account, name, src, time.Now())
 	if err != nil {
-		return nil, nil, unprocessable(err)
+		return nil, nil, unprocessable(keyed(problemsOf(err), lines))
 	}
 	var warnings []problem
 	for _, w := range noted {
 		warnings = append(warnings, problem{Text: w.Text})
 	}
 	return token, warnings, nil
+}
+
+// oneKeyALine writes keys and their values as JSON, one of them a line after the first one,
+// and returns which: so the place of a problem tells the key.
+func oneKeyALine(keys map[string]any) (src []byte, lines []string, err error) {
+	lines = slices.Sorted(maps.Keys(keys))
+	for i, key := range lines {
+		line, err := json.Marshal(map[string]any{key: keys[key]})
+		if err != nil {
+			return nil, nil, err
+		}
+		if i > 0 {
+			src = append(src, ',')
+		}
+		src = append(append(src, '\n'), line[1:len(line)-1]...)
+	}
+	return append(append([]byte("{"), src...), '}'), lines, nil
+}
+
+// keyed tells which keys problems are about, that stand one a line after the first one.
+func keyed(problems []problem, lines []string) []wrongField {
+	wrong := make([]wrongField, len(problems))
+	for i, p := range problems {
+		wrong[i].Text = p.Text
+		const first = 2
+		if at := p.Line - first; at >= 0 && at < len(lines) {
+			wrong[i].Key = lines[at]
+		}
+	}
+	return wrong
 }
 
 // tokenKeys returns a token as a scope file declares it, without state and credential.

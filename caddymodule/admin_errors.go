@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"syscall"
 
 	"github.com/caddyserver/caddy/v2"
@@ -58,6 +59,14 @@ type refusal struct {
 	Message  string         `json:"error"`
 	Problems []problem      `json:"problems,omitempty"` // of the scope file that was sent
 	Widens   []store.Change `json:"widens,omitempty"`   // what was refused because it widens
+	Fields   []wrongField   `json:"fields,omitempty"`   // what is wrong with the JSON that was sent
+}
+
+// wrongField is what is wrong with one key of the JSON that was sent. The key is "" if it
+// is about all of it.
+type wrongField struct {
+	Key  string `json:"key"`
+	Text string `json:"text"`
 }
 
 // Error implements error.
@@ -99,6 +108,11 @@ func fail(w http.ResponseWriter, err error) error {
 	if told, ok := errors.AsType[*refusal](err); ok {
 		answer := *told
 		answer.Message = scopes.Redact(told.Message)
+		answer.Fields = slices.Clone(told.Fields)
+		for i := range answer.Fields {
+			answer.Fields[i].Text = scopes.Redact(answer.Fields[i].Text)
+			answer.Fields[i].Key = scopes.Redact(answer.Fields[i].Key)
+		}
 		return writeJSON(w, told.status, &answer)
 	}
 	apiError, ok := errors.AsType[caddy.APIError](err)

@@ -47,13 +47,21 @@ type Answer struct {
 type Failure struct {
 	Status         int
 	Method, Target string
-	Message        string // for people; "" for a denial, which tells a client nothing
-	Problems       []Problem
+	Message        string       // for people; "" for a denial, which tells a client nothing
+	Fields         []WrongField // of the JSON that was sent
+	Problems       []Problem    // of a scope file that was sent
 	Widens         []Widening
 }
 
 // Problem is what was wrong with what was sent, and where.
 type Problem struct {
+	Text string `json:"text"`
+}
+
+// WrongField is what is wrong with one key of the JSON that was sent. The key is "" if it is
+// about all of it.
+type WrongField struct {
+	Key  string `json:"key"`
 	Text string `json:"text"`
 }
 
@@ -77,12 +85,13 @@ func (f *Failure) Denied() bool { return f.Status == http.StatusForbidden && f.M
 // failureOf reads an answer that is no success.
 func failureOf(method, target string, a Answer) *Failure {
 	var told struct {
-		Error    string     `json:"error"`
-		Problems []Problem  `json:"problems"`
-		Widens   []Widening `json:"widens"`
+		Error    string       `json:"error"`
+		Fields   []WrongField `json:"fields"`
+		Problems []Problem    `json:"problems"`
+		Widens   []Widening   `json:"widens"`
 	}
 	_ = json.Unmarshal(a.Body, &told) // what is no JSON tells nothing
-	return &Failure{a.Status, method, target, told.Error, told.Problems, told.Widens}
+	return &Failure{a.Status, method, target, told.Error, told.Fields, told.Problems, told.Widens}
 }
 
 // ask sends a request without a body and reads the answer into value.

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -21,6 +22,7 @@ type Handler struct {
 	origins  *http.CrossOriginProtection
 	logger   *slog.Logger
 	mux      *http.ServeMux
+	making   sync.Map // tokens that are being given a credential, so that a form which is sent twice makes one
 }
 
 // New makes the handler. A nil logger logs nothing.

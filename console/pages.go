@@ -4,4 +4,7 @@ package console
 var pages = map[string]page{
 	"GET " + Root + "{$}":       overview,
 	"POST " + Root + "sign-out": signOut,
+
+	"GET " + Root + "tokens/{account}/{token}/{action}":  showAction,
+	"POST " + Root + "tokens/{account}/{token}/{action}": doAction,
 }

@@ -16,7 +16,7 @@ var templateFiles embed.FS
 // defines "main"; the layout has it in "inner", with the navigation, or in "outer", for
 // anybody.
 var templates = func() map[string]*template.Template {
-	shared := []string{"templates/layout.html", "templates/pieces.html"}
+	shared := []string{"templates/layout.html", "templates/pieces.html", "templates/fields.html"}
 	files, err := fs.Glob(templateFiles, "templates/*.html")
 	if err != nil {
 		panic(err) // the pattern is wrong

@@ -55,7 +55,15 @@ func (v *visit) fromForm() bool {
 
 // notices are what a page says after something was done, by the parameter "done". They are
 // fixed texts: an address can have a page say nothing else.
-var notices = map[string]string{}
+var notices = map[string]string{
+	"account-created": "The account is created. It has no tokens yet.",
+	"account-deleted": "The account is deleted.",
+	"activated":       "The token is active: it is accepted again.",
+	"deactivated":     "The token is deactivated: every request with it is refused.",
+	"retired":         "The old credential is retired: only the new one is accepted.",
+	"token-created":   "The token is created. It cannot be used until its credential is issued.",
+	"token-deleted":   "The token is deleted for ever.",
+}
 
 // show answers with a page. Here is the entry of the navigation that it belongs to.
 func (v *visit) show(status int, name, title, here string, data any) error {
@@ -78,6 +86,7 @@ func (v *visit) show(status int, name, title, here string, data any) error {
 type failed struct {
 	Heading, Text string
 	Failure       *Failure // nil if no route has failed
+	Need          *need    // what the token lacks, nil if that is not it
 }
 
 // fail answers with a page that says what went wrong.
@@ -88,9 +97,9 @@ func (v *visit) fail(err error) {
 	case errors.Is(err, errNotFound):
 		status, told = http.StatusNotFound, failed{Heading: "Not found", Text: "There is no such page."}
 	case ok && failure.Denied():
-		status, told = failure.Status, failed{"Your token may not do this", "Ask whoever manages the tokens of this gateway for the scope.", failure}
+		status, told = failure.Status, failed{"Your token may not do this", "Nothing was done.", failure, needOf(failure.Method, failure.Target)}
 	case ok:
-		status, told = failure.Status, failed{told.Heading, failure.Message, failure}
+		status, told = failure.Status, failed{told.Heading, failure.Message, failure, nil}
 	default:
 		v.handler.logger.Error("a page cannot be shown", "path", v.r.URL.Path, "error", err)
 	}

@@ -11,3 +11,14 @@ document.addEventListener("click", async (event) => {
 	await navigator.clipboard.writeText(from.textContent.trim());
 	button.textContent = "Copied";
 });
+
+// A form with data-once is sent once: what it does shows its result only once.
+document.addEventListener("submit", (event) => {
+	const form = event.target;
+	if (!("once" in form.dataset)) return;
+	if (form.dataset.once === "sent") event.preventDefault();
+	form.dataset.once = "sent";
+});
+window.addEventListener("pageshow", () => {
+	for (const form of document.querySelectorAll("form[data-once]")) form.dataset.once = "";
+});
