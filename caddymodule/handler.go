@@ -160,7 +160,7 @@ func (h *Handler) forward(w http.ResponseWriter, r *http.Request, next caddyhttp
 		used.answered(v, err)
 	}()
 	err = next.ServeHTTP(writer, r)
-	proxy.Returned(w, forwarded)
+	proxy.Returned(w, writer)
 	return err
 }
 

@@ -219,10 +219,16 @@ func (w *closingWriter) start() {
 }
 
 // Returned is to be called when the next handler has returned, with the writer
-// given to Forward and the one that came of it. If nothing was answered yet,
-// whoever answers then, an error handler or the server itself, closes the
-// connection unless the request's body has ended.
+// given to Forward and the one that came of it, or of Enter. If nothing was answered
+// yet, whoever answers then, an error handler or the server itself, closes the
+// connection unless the request's body has ended, and tells of a deprecated version.
 func Returned(w, forwarded http.ResponseWriter) {
+	if entered, ok := forwarded.(*endingWriter); ok {
+		if entered.status == 0 {
+			entered.tell(w.Header())
+		}
+		forwarded = entered.ResponseWriter
+	}
 	if guarded, ok := forwarded.(*closingWriter); ok && !guarded.started {
 		closeEarly(w, guarded.bodyEnded())
 	}

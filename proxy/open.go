@@ -56,8 +56,14 @@ type Ended struct {
 // Enter makes a request that goes on to the next handler one of the open ones, until
 // Leave. It returns the writer and the request to go on with. In shadow, where nothing
 // is refused, nothing is ended either.
+//
+// If the request is allowed, and leads to a version that is deprecated, the response says so:
+// Deprecation (RFC 9745), Sunset (RFC 8594) and a Link, each unless the response has its own.
 func (g *Gateway) Enter(w http.ResponseWriter, r *http.Request, v *Verdict) (http.ResponseWriter, *http.Request) {
 	v.open.writer.ResponseWriter = w
+	if api := v.Decision.API; api != nil && v.Decision.Allowed() {
+		v.open.writer.deprecated = api.Deprecation(v.Decision.Version)
+	}
 	if g.Requests == nil || g.Shadow || !v.Decision.Allowed() || g.Management && !isSafe(v.Method) {
 		return &v.open.writer, r
 	}
@@ -211,12 +217,14 @@ func innermost(w http.ResponseWriter) http.ResponseWriter {
 var errEnded = errors.New("the request is no longer allowed, and was ended")
 
 // endingWriter writes nothing any more once its request was ended: a server may set
-// a new deadline for each piece that it writes. It takes note of how a request is answered.
+// a new deadline for each piece that it writes. It takes note of how a request is answered,
+// and has the answer tell of a deprecated version.
 type endingWriter struct {
 	http.ResponseWriter
-	ended    atomic.Bool
-	status   int // of the answer; 0 as long as there is none
-	answered time.Time
+	ended      atomic.Bool
+	status     int // of the answer; 0 as long as there is none
+	answered   time.Time
+	deprecated *scopes.Deprecation // nil: the version is not deprecated
 }
 
 // Answer returns how the next handler has answered, and when: with status 0 if it has not.
@@ -228,6 +236,14 @@ func (v *Verdict) Answer() (status int, at time.Time) {
 func (w *endingWriter) note(status int) {
 	if w.status == 0 && (status >= http.StatusOK || status == http.StatusSwitchingProtocols) {
 		w.status, w.answered = status, time.Now()
+		w.tell(w.Header())
+	}
+}
+
+// tell tells of a deprecated version in the header of a response.
+func (w *endingWriter) tell(h http.Header) {
+	if w.deprecated != nil && !w.ended.Load() {
+		tellDeprecation(h, w.deprecated)
 	}
 }
 

@@ -162,10 +162,15 @@ func (e *Evaluation) tellVersion(reason Reason) string {
 		return "the request states no version and none can be filled in; " + has
 	case len(api.Versions) == 0:
 		return "the API has no versions"
-	case e.decision.SetHeader != "":
-		return fmt.Sprintf("version %q, filled in and told to the upstream in %s", e.decision.Version, e.decision.SetHeader)
 	}
-	return fmt.Sprintf("version %q", e.decision.Version)
+	text := fmt.Sprintf("version %q", e.decision.Version)
+	if e.decision.SetHeader != "" {
+		text += ", filled in and told to the upstream in " + e.decision.SetHeader
+	}
+	if said := api.Deprecation(e.decision.Version); said != nil {
+		text += ", which is deprecated: " + said.String()
+	}
+	return text
 }
 
 func (e *Evaluation) tellAccount() string {

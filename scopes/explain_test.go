@@ -14,6 +14,7 @@ apis:
     versions: ["v1", "v2"]
     version_from: [header Api-Version]
     account_param: account
+    deprecated: {"v2": {sunset: 2027-06-01, since: 2027-01-01, link: "https://a.example"}}
     operations:
       list: GET /orders/{account}
       one:  GET|PUT /orders/{account}/{id}
@@ -76,7 +77,7 @@ pass state: the token is active
 pass expiry: the token expires at 2027-04-01T00:00:00Z, and it is 2027-01-01T00:00:00Z
 pass source: the token may be used from 203.0.113.0/24; the request comes from 203.0.113.9
 pass operation: API orders, operation one: GET|PUT /orders/{account}/{id}
-pass version: version "v2"
+pass version: version "v2", which is deprecated: since 2027-01-01, sunset 2027-06-01, see https://a.example
 FAIL account: the path names account "globex"; the token's account is "acme", "IRab12cd34"
 FAIL scopes: no scope for API orders has version "v2"`,
 		},

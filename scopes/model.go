@@ -45,8 +45,10 @@ type API struct {
 	FoldCase bool
 	// EncodedSlash (encoded_slash: allow) makes %2F data inside a parameter.
 	EncodedSlash bool
-	Upstreams    Upstreams
-	Operations   []Operation
+	// Deprecated are the versions that clients are to leave, by name, each once.
+	Deprecated []Deprecation
+	Upstreams  Upstreams
+	Operations []Operation
 }
 
 // Operation is a named (methods, path template) of an API.

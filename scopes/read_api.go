@@ -55,7 +55,7 @@ var apiTable = table[apiDraft]{"api", "an API", []field[apiDraft]{
 	}},
 	{key: "upstream", read: (*reader).readUpstream},
 	{key: "operations", read: (*reader).readOperations},
-	{key: "deprecated", refused: "this version does not support it yet; leave it out"},
+	{key: "deprecated", read: (*reader).readDeprecated},
 }}
 
 // apiDraft is an API while it is read.

@@ -21,17 +21,14 @@ type table[T any] struct {
 type field[T any] struct {
 	key      string
 	required string // "" if it may be absent, else what it is, for the message
-	refused  string // for a key that is reserved: what to do instead
 	read     func(r *reader, n *yamlNode, to *T)
 }
 
-// keys returns the keys that may be used.
+// keys returns the keys that a mapping may have.
 func (t *table[T]) keys() []string {
-	var keys []string
-	for _, f := range t.fields {
-		if f.refused == "" {
-			keys = append(keys, f.key)
-		}
+	keys := make([]string, len(t.fields))
+	for i := range t.fields {
+		keys[i] = t.fields[i].key
 	}
 	return keys
 }
@@ -44,12 +41,8 @@ func readFields[T any](r *reader, t *table[T], owner, n *yamlNode, to *T) bool {
 		return false
 	}
 	for p := range r.uniquePairs(n) {
-		at := slices.IndexFunc(t.fields, func(f field[T]) bool { return f.key == p.key.text })
-		switch {
-		case at < 0:
+		if !slices.ContainsFunc(t.fields, func(f field[T]) bool { return f.key == p.key.text }) {
 			r.unknownf(p.key, t.keys, "it has the keys ", "%s has no key %s", t.what, shown(p.key.text))
-		case t.fields[at].refused != "":
-			r.problemf(p.key, "%s: %s", p.key.text, t.fields[at].refused)
 		}
 	}
 	for _, f := range t.fields {
@@ -57,7 +50,7 @@ func readFields[T any](r *reader, t *table[T], owner, n *yamlNode, to *T) bool {
 		switch {
 		case value == nil && f.required != "":
 			r.problemf(owner, "%s needs %q, %s", t.what, f.key, f.required)
-		case value != nil && f.refused == "":
+		case value != nil:
 			f.read(r, value, to)
 		}
 	}

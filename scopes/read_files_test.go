@@ -100,7 +100,7 @@ func TestSchemaKeys(t *testing.T) {
 	for _, t := range []interface {
 		describe() (string, []string, []string)
 	}{
-		&fileTable, &apiTable, &documentTable, &accountTable, &tokenTable, &contactTable, &scopeTable, &testTable,
+		&fileTable, &apiTable, &documentTable, &accountTable, &tokenTable, &contactTable, &scopeTable, &testTable, &deprecationTable,
 	} {
 		name, keys, required := t.describe()
 		m := mapping{Properties: make(map[string]json.RawMessage), Required: required}

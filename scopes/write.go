@@ -98,9 +98,33 @@ func (w *writer) api(a *API) {
 			w.list(depth+1, strconv.Quote(version), a.Upstreams.ByVersion[version], upstreamText)
 		}
 	}
+	w.deprecated(depth, a.Deprecated)
 	w.line(depth, "operations:")
 	for _, op := range a.Operations {
 		w.line(depth+1, scalar(op.Name)+": "+operationText(op))
+	}
+}
+
+// deprecated writes the deprecated versions: their sunset by itself where nothing else is
+// said.
+func (w *writer) deprecated(depth int, list []Deprecation) {
+	if len(list) > 0 {
+		w.line(depth, "deprecated:")
+	}
+	for i := range list {
+		d := &list[i]
+		text := momentText(d.Sunset)
+		if !d.Since.IsZero() || d.Link != "" {
+			text = "{sunset: " + text
+			if !d.Since.IsZero() {
+				text += ", since: " + momentText(d.Since)
+			}
+			if d.Link != "" {
+				text += ", link: " + scalar(d.Link)
+			}
+			text += "}"
+		}
+		w.line(depth+1, strconv.Quote(d.Version)+": "+text)
 	}
 }
 

@@ -114,12 +114,25 @@ func randomAPI(r *rand.Rand, i int) API {
 		a.Upstreams.ByVersion = make(map[string][]string)
 		for _, v := range a.Versions {
 			a.Upstreams.ByVersion[v] = []string{"http://h:1"}
+			if r.IntN(2) == 0 {
+				a.Deprecated = append(a.Deprecated, randomDeprecation(r, v))
+			}
 		}
+		sortDeprecations(a.Deprecated)
 	}
 	if r.IntN(2) == 0 {
 		a.AccountParam = "id"
 	}
 	return a
+}
+
+func randomDeprecation(r *rand.Rand, version string) Deprecation {
+	return Deprecation{
+		Version: version,
+		Sunset:  pick(r, testNow, time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC), time.Date(2027, 4, 1, 0, 0, 0, 5, time.UTC)),
+		Since:   pick(r, time.Time{}, testNow, testNow.Truncate(24*time.Hour)),
+		Link:    pick(r, "", "https://a.example", "http://[::1]:8/x?y='z',[w]#a:b%20;*&!"),
+	}
 }
 
 func randomToken(r *rand.Rand, apis []API, name string) Token {

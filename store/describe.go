@@ -154,6 +154,7 @@ func diffAPI(before, after *scopes.API) []string {
 		{"default_version", before.DefaultVersion, after.DefaultVersion},
 		{"path_case", caseText(before.FoldCase), caseText(after.FoldCase)},
 		{"encoded_slash", slashText(before.EncodedSlash), slashText(after.EncodedSlash)},
+		{"deprecated", deprecationsText(before.Deprecated), deprecationsText(after.Deprecated)},
 	} {
 		if f.before != f.after {
 			details = append(details, fmt.Sprintf("%s: %s → %s", f.name, orNone(f.before), orNone(f.after)))

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -76,7 +77,8 @@ func (d *drifter) apis() error {
 	if d.old, err = scopes.NewCatalog(apis); err != nil {
 		return fmt.Errorf("store: compiling the stored APIs: %w", err)
 	}
-	wanted := slices.Clone(d.file.APIs)
+	declared := dated(d.file.APIs, d.old, time.Time{})
+	wanted := slices.Clone(declared)
 	for i := range apis {
 		if !slices.ContainsFunc(d.file.APIs, func(a scopes.API) bool { return a.Name == apis[i].Name }) {
 			wanted = append(wanted, apis[i])
@@ -85,8 +87,8 @@ func (d *drifter) apis() error {
 			}
 		}
 	}
-	for i := range d.file.APIs {
-		says := &d.file.APIs[i]
+	for i := range declared {
+		says := &declared[i]
 		live := d.old.API(says.Name)
 		switch {
 		case live == nil:

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -117,6 +118,7 @@ func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan,
 	err := s.view(func(r reader) error {
 		p := &planner{
 			reader: r, running: running, cancelled: ctx.Err, file: f, snapshot: snapshot, made: maps.Clone(o.Credentials),
+			today: dayOf(s.now()),
 			plan: &Plan{
 				Revision: r.state.revision, Changes: make([]Change, 0, tokens), steps: make([]func(*change) error, 0, tokens),
 			},
@@ -147,6 +149,8 @@ type planner struct {
 	cancelled func() error // the error of the context
 	file      *scopes.File
 	snapshot  *Snapshot
+	today     time.Time    // in UTC
+	apis      []scopes.API // of the file, with when their deprecations began
 	plan      *Plan
 	next      *scopes.Catalog // as the file makes it
 	both      *scopes.Catalog // the same with the APIs that are removed: what tokens are judged by

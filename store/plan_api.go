@@ -24,6 +24,7 @@ func (p *planner) planAPIs(o PlanOptions) (pruned []string, err error) {
 			return nil, err
 		}
 	}
+	p.apis = dated(p.file.APIs, old, p.today)
 	changed := p.diffAPIs(old, owners)
 	if err := p.compile(old, pruned); err != nil {
 		return nil, err
@@ -50,8 +51,8 @@ type apiChange struct {
 // diffAPIs returns what differs between the APIs of the file and those of the store.
 func (p *planner) diffAPIs(old *scopes.Catalog, owners map[string]string) []*apiChange {
 	var changed []*apiChange
-	for i := range p.file.APIs {
-		wanted := &p.file.APIs[i]
+	for i := range p.apis {
+		wanted := &p.apis[i]
 		c := &apiChange{Change{Kind: "api", Name: wanted.Name, Action: Create}, p.file.OwnerOfAPI(wanted.Name)}
 		live := old.API(wanted.Name)
 		if live == nil {
@@ -75,8 +76,8 @@ func (p *planner) diffAPIs(old *scopes.Catalog, owners map[string]string) []*api
 // once without.
 func (p *planner) compile(old *scopes.Catalog, pruned []string) (err error) {
 	apis := slices.Clone(old.APIs())
-	for i := range p.file.APIs {
-		wanted := &p.file.APIs[i]
+	for i := range p.apis {
+		wanted := &p.apis[i]
 		if at := slices.IndexFunc(apis, func(a scopes.API) bool { return a.Name == wanted.Name }); at >= 0 {
 			apis[at] = *wanted
 		} else {

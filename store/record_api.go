@@ -9,9 +9,13 @@ import (
 	"github.com/scopegate/scopegate/scopes"
 )
 
-// apiVersion is the newest version of an API's record, and the one written. The
-// second has the owner.
-const apiVersion = 2
+// The versions of an API's record. The second has the owner, the third deprecated versions.
+// A record that has none of these is written as the second, so that nodes which do not know
+// the third go on until somebody deprecates something.
+const (
+	plainAPIVersion = 2
+	apiVersion      = 3 // the newest one
+)
 
 // Flags of an API's record.
 const (
@@ -33,7 +37,11 @@ func encodeAPI(a *scopes.API, owner string) []byte {
 	if a.Upstreams.ByVersion != nil {
 		flags |= flagByVersion
 	}
-	b := []byte{apiVersion, flags}
+	format := byte(plainAPIVersion)
+	if len(a.Deprecated) > 0 {
+		format = apiVersion
+	}
+	b := []byte{format, flags}
 	b = appendString(b, a.Title)
 	b = appendStrings(b, a.Hosts)
 	b = appendStrings(b, a.Versions)
@@ -50,7 +58,11 @@ func encodeAPI(a *scopes.API, owner string) []byte {
 		b = binary.AppendUvarint(b, uint64(op.Methods))
 		b = appendString(b, op.Path)
 	}
-	return seal(a.Name, appendString(b, owner))
+	b = appendString(b, owner)
+	if format >= apiVersion {
+		b = appendDeprecations(b, a.Deprecated)
+	}
+	return seal(a.Name, b)
 }
 
 func appendUpstreams(b []byte, u *scopes.Upstreams) []byte {
@@ -70,6 +82,9 @@ func decodeAPI(name, value []byte) (a *scopes.API, owner string, err error) {
 	a = d.api(name)
 	if value[0] > 1 {
 		owner = d.string()
+	}
+	if value[0] >= apiVersion {
+		a.Deprecated = d.deprecations()
 	}
 	return a, owner, d.end()
 }

@@ -201,9 +201,34 @@ func TestAPIsComeBack(t *testing.T) {
 			t.Errorf("got %+v, %v, want %+v", got, err, want)
 		}
 	}
+	deprecated := testFile().APIs[0]
+	deprecated.Deprecated = []scopes.Deprecation{
+		{Version: "v1", Sunset: testNow.Truncate(time.Second), Since: testNow.Add(-time.Hour), Link: "https://a.example"}, {Version: "v2", Sunset: testNow},
+	}
+	got, owner, err := decodeAPI([]byte("orders"), encodeAPI(&deprecated, "team"))
+	if err != nil || owner != "team" || !reflect.DeepEqual(got, &deprecated) {
+		t.Errorf("got %+v, %v, want %+v", got, err, deprecated)
+	}
 	flags := &scopes.API{Name: "x", FoldCase: true, EncodedSlash: true, Hosts: []string{"a"}}
 	if got, _, err := decodeAPI([]byte("x"), encodeAPI(flags, "")); err != nil || !reflect.DeepEqual(got, flags) {
 		t.Errorf("got %+v, %v, want %+v", got, err, flags)
+	}
+}
+
+// A node that does not know of deprecated versions reads an API for as long as it has none.
+func TestAPIsAreWrittenAsOldAsTheyCanBe(t *testing.T) {
+	t.Parallel()
+	api := testFile().APIs[0]
+	if got := encodeAPI(&api, "")[0]; got != plainAPIVersion {
+		t.Errorf("without deprecated versions: got version %d, want %d", got, plainAPIVersion)
+	}
+	api.Deprecated = []scopes.Deprecation{{Version: "v1", Sunset: testNow}}
+	value := encodeAPI(&api, "")
+	if value[0] != apiVersion {
+		t.Errorf("with one: got version %d, want %d", value[0], apiVersion)
+	}
+	if _, err := unseal([]byte(api.Name), value, plainAPIVersion); !errors.Is(err, errVersion) {
+		t.Errorf("read by an older node: got %v, want %v", err, errVersion)
 	}
 }
 
@@ -271,8 +296,12 @@ func FuzzStoredRecords(f *testing.F) {
 		value := encodeAPI(&testFile().APIs[i], "")
 		f.Add("orders", value[:len(value)-checksumBytes])
 	}
+	deprecated := testFile().APIs[0]
+	deprecated.Deprecated = []scopes.Deprecation{{Version: "v1", Sunset: testNow, Since: testNow, Link: "https://a.example"}}
+	value := encodeAPI(&deprecated, "")
+	f.Add("orders", value[:len(value)-checksumBytes])
 	account := account{name: "acme", title: "t", ids: []string{"a", "b"}, limit: 3, active: 2, revision: 9, created: testNow}
-	value := account.encode()
+	value = account.encode()
 	f.Add("acme", value[:len(value)-checksumBytes])
 	state := state{id: "store_1", revision: 7}
 	value = state.encode()
