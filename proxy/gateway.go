@@ -86,13 +86,13 @@ type Verdict struct {
 	// allowed, or in shadow of a denial.
 	Through bool
 
-	request   scopes.Request // here and not on its own, so that a verdict is one allocation
-	told      [4]string      // the values of the identity fields, here for the same reason
-	found     presented
-	place     *Place // that held the credential; nil for none
-	preflight scopes.Methods
 	// unverified is set where the client's address counts, and is not verified yet.
 	unverified bool
+	preflight  scopes.Methods
+	request    scopes.Request // here and not on its own, so that a verdict is one allocation
+	told       [4]string      // the values of the identity fields, here for the same reason
+	found      presented
+	place      *Place // that held the credential; nil for none
 	open       openRequest
 }
 

@@ -222,6 +222,22 @@ func BenchmarkEnter(b *testing.B) {
 	}
 }
 
+// BenchmarkAnswer is what it costs to begin an answer: for a version that is deprecated, and
+// for any other.
+func BenchmarkAnswer(b *testing.B) {
+	for name, deprecated := range map[string]*scopes.Deprecation{"plain": nil, "deprecated": &v1Leaves} {
+		b.Run(name, func(b *testing.B) {
+			header := make(http.Header)
+			b.ReportAllocs()
+			for b.Loop() {
+				clear(header)
+				w := endingWriter{ResponseWriter: void{header}, deprecated: deprecated}
+				w.WriteHeader(http.StatusOK)
+			}
+		})
+	}
+}
+
 // BenchmarkReview reviews 10,000 open requests.
 func BenchmarkReview(b *testing.B) {
 	const open = 10_000
