@@ -90,6 +90,23 @@ func (n *node) offer(events ...Event) {
 	}
 }
 
+// What is the first of its kind after messages were switched on is news.
+func TestFirstOfItsKind(t *testing.T) {
+	t.Parallel()
+	h := newHook(t)
+	n := newNode(t, Options{Channels: []Channel{h.channel()}, Digest: time.Millisecond})
+	n.offer()
+	n.await("roles are known", func() bool {
+		known, err := n.journal.rolesOf(roleKnown)
+		return err == nil && len(known) == len(Kinds())
+	})
+	want := eventOf(Deactivated, "a")
+	n.offer(want)
+	n.clock.add(time.Minute)
+	n.await("it is told", func() bool { return len(h.events()) > 0 })
+	wantEvents(t, h.events(), want)
+}
+
 // known makes the notifier know its roles, so that what comes is new.
 func (n *node) known() {
 	n.tb.Helper()

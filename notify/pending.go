@@ -52,7 +52,8 @@ func eachPending(tx *bolt.Tx, fn func(*pending) error) error {
 const maxText = 1000
 
 // Offer tells what there is to be told of. Events that were offered before are nothing new,
-// whatever became of them: so it can be called with all that is found, as often as one likes.
+// whatever became of them: so it can be called with all that is found, as often as one likes. The
+// first time it must be: what is found later is news.
 // When it returns, no new one is forgotten any more, even if the process is killed.
 func (n *Notifier) Offer(events []Event) error {
 	s := n.setup.Load()
@@ -65,6 +66,11 @@ func (n *Notifier) Offer(events []Event) error {
 	var seen [][]byte
 	news := make(map[string]*Event)
 	err := n.journal.view(func(tx *bolt.Tx) error {
+		for _, role := range s.roles() {
+			if tx.Bucket(bucketRoles).Get([]byte(role)) == nil {
+				roles = append(roles, role)
+			}
+		}
 		for i := range events {
 			e := &events[i]
 			if !s.wants(e.Kind) {
@@ -72,9 +78,6 @@ func (n *Notifier) Offer(events []Event) error {
 			}
 			for _, to := range s.recipientsOf(e) {
 				p := pending{to, e.ID, e.Kind, now}
-				if role := s.roleOf(to, e.Kind); tx.Bucket(bucketRoles).Get([]byte(role)) == nil {
-					roles = append(roles, role)
-				}
 				if done := tx.Bucket(bucketDone).Get([]byte(to.keyOf(e.ID))); done != nil {
 					if now.Sub(timeOf(done)) > doneRefreshed {
 						seen = append(seen, []byte(to.keyOf(e.ID)))

@@ -14,6 +14,9 @@ import (
 // told, all but what is ahead. Whether a role is new is for all nodes to say: one that knows
 // it goes on where the others are.
 //
+// All roles begin when events are offered for the first time, whether there are such or not: what
+// comes later is news, though it be the first of its kind.
+//
 // Bucket roles has for each role a letter, and the time since when it is known: roleWaiting
 // until what was found by then is noted as told, then roleKnown.
 const (

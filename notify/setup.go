@@ -176,6 +176,35 @@ func (s *setup) isOperator(address string) bool {
 	return slices.ContainsFunc(s.Operators, func(o string) bool { return plainAddress(o) == address })
 }
 
+// roles returns as what anybody is told anything.
+func (s *setup) roles() []string {
+	var recipients []recipient
+	for _, c := range s.Channels {
+		if !c.Personal() {
+			recipients = append(recipients, recipient{channel: c.Name()})
+			continue
+		}
+		for _, address := range s.Operators {
+			recipients = append(recipients, recipient{c.Name(), plainAddress(address)})
+		}
+		if s.Contacts {
+			recipients = append(recipients, recipient{c.Name(), anyContact})
+		}
+	}
+	var roles []string
+	for _, to := range recipients {
+		for _, k := range Kinds() {
+			if s.wants(k) {
+				roles = append(roles, s.roleOf(to, k))
+			}
+		}
+	}
+	return roles
+}
+
+// anyContact is the address of no operator.
+const anyContact = "@"
+
 // roleOf returns as what a recipient is told of events of a kind: see seed.go.
 func (s *setup) roleOf(to recipient, k Kind) string {
 	role := to.channel + "/all/"
