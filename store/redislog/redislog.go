@@ -2,7 +2,8 @@
 // all nodes into one order: a [store.Sequencer] that keeps the head, the records and a log of
 // the changes in Redis, and changes them with scripts, each of which Redis runs as a whole.
 // It adds up what the nodes take of tokens' limits: a [limits.Exchange]. And it keeps what
-// they have counted: a [usage.Exchange].
+// they have counted: a [usage.Exchange]. And it says who of them sends which message to people:
+// a [notify.Exchange].
 //
 // All keys have one hash tag, the namespace, so that they are in one slot of a Redis Cluster:
 //
@@ -16,6 +17,8 @@
 //	{namespace}:limits:… strings   what was taken of tokens' limits, for as long as it counts
 //	{namespace}:usage    hash      the shelves of what was counted, and the mark of each
 //	{namespace}:usage:…  hashes    the rows of a shelf, for as long as they are exchanged
+//	{namespace}:messages hash      how much is known of messages
+//	{namespace}:messages:…  hashes what people were told, and the messages that are being sent
 //
 // Redis 7.0 is the oldest that is tested. It must not evict keys. A user of these rights is
 // enough:
@@ -70,7 +73,7 @@ type Log struct {
 }
 
 // keys are the names of the keys, and of limits what they begin with.
-type keys struct{ head, records, log, nodes, filling, aside, channel, limits, usage string }
+type keys struct{ head, records, log, nodes, filling, aside, channel, limits, usage, messages string }
 
 // Open returns the history in a Redis. It connects in the background, so that a Redis that
 // is down is no error here. The error says what is wrong with the options, and has no
@@ -97,6 +100,7 @@ func Open(o Options) (*Log, error) {
 		keys: keys{
 			head: prefix + "head", records: prefix + "records", log: prefix + "log", nodes: prefix + "nodes",
 			filling: prefix + "filling", aside: prefix + "aside", channel: prefix + "wake", limits: prefix + "limits:", usage: prefix + "usage",
+			messages: prefix + "messages",
 		},
 	}
 	go l.listen(ctx)

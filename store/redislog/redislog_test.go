@@ -17,7 +17,12 @@ import (
 	"github.com/scopegate/scopegate/store/redislog/redistest"
 )
 
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+func TestMain(m *testing.M) {
+	if text := os.Getenv(tellerVariable); text != "" {
+		tell(text) // this process is a node of a test in another
+	}
+	goleak.VerifyTestMain(m)
+}
 
 func openLog(tb testing.TB, url string) *Log {
 	tb.Helper()
