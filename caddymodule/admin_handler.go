@@ -36,8 +36,8 @@ type AdminHandler struct {
 	// is served too, below /console/.
 	Console string `json:"console,omitempty"`
 
-	gate    *Handler     // decides, tells, and refuses
-	console http.Handler // nil: there is no page
+	gate    *Handler         // decides, tells, and refuses
+	console *console.Handler // nil: there is no page
 	app     *App
 	serving map[string]*served // by the operation's name
 	origins *http.CrossOriginProtection
@@ -70,6 +70,14 @@ func (a *AdminHandler) Provision(ctx caddy.Context) error {
 	a.origins = http.NewCrossOriginProtection()
 	a.logger = ctx.Logger()
 	return a.provisionConsole(ctx)
+}
+
+// Cleanup ends what the page does while nobody waits for it.
+func (a *AdminHandler) Cleanup() error {
+	if a.console != nil {
+		a.console.Close()
+	}
+	return nil
 }
 
 // usage returns what has counted the uses of the tokens in the store.
@@ -175,5 +183,6 @@ func (a *AdminHandler) recheck(r *http.Request, before *proxy.Verdict) error {
 var (
 	_ caddy.Provisioner           = (*AdminHandler)(nil)
 	_ caddy.Validator             = (*AdminHandler)(nil)
+	_ caddy.CleanerUpper          = (*AdminHandler)(nil)
 	_ caddyhttp.MiddlewareHandler = (*AdminHandler)(nil)
 )

@@ -81,13 +81,15 @@ type consoleRoutes struct{ admin *AdminHandler }
 
 // As implements [console.Routes].
 func (c consoleRoutes) As(r *http.Request, credential scopes.Digest) console.Client {
-	return &consoleClient{c.admin, r, credential}
+	vars, _ := r.Context().Value(caddyhttp.VarsCtxKey).(map[string]any)
+	return &consoleClient{c.admin, r, maps.Clone(vars), credential}
 }
 
 // consoleClient asks the management routes with one credential, on behalf of one client.
 type consoleClient struct {
 	admin      *AdminHandler
 	outer      *http.Request
+	vars       map[string]any // of outer, which may be over
 	credential scopes.Digest
 }
 
@@ -149,8 +151,7 @@ func (c *consoleClient) request(method, target string, body []byte) (*http.Reque
 		r.Header.Set("Content-Type", "application/json")
 	}
 	ctx := c.outer.Context()
-	vars, _ := ctx.Value(caddyhttp.VarsCtxKey).(map[string]any)
-	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(vars)) // what is decided on it is its own
+	ctx = context.WithValue(ctx, caddyhttp.VarsCtxKey, maps.Clone(c.vars)) // what is decided on it is its own
 	ctx = context.WithValue(ctx, caddy.ReplacerCtxKey, caddy.NewReplacer())
 	ctx = context.WithValue(ctx, caddyhttp.ExtraLogFieldsCtxKey, new(caddyhttp.ExtraLogFields))
 	return r.WithContext(context.WithValue(ctx, sessionKey{}, c.credential)), nil

@@ -26,7 +26,7 @@ func withCount(n any, format func(uint64) string) (string, error) {
 	case uint64:
 		return format(n), nil
 	case int:
-		return format(uint64(max(n, 0))), nil //nolint:gosec // not negative
+		return format(uint64(max(n, 0))), nil
 	default:
 		return "", fmt.Errorf("%T is no type of a count", n)
 	}
@@ -85,7 +85,7 @@ func formatCount(n int, what string) string {
 	if n != 1 {
 		what += "s"
 	}
-	return formatNumber(uint64(max(n, 0))) + " " + what //nolint:gosec // not negative
+	return formatNumber(uint64(max(n, 0))) + " " + what
 }
 
 // formatAgo tells a moment as its distance from now, such as "3 h ago" or "in 12 days";

@@ -48,8 +48,14 @@ func TestDistance(t *testing.T) {
 		d    time.Duration
 		want string
 	}{
-		{0, "now"}, {-time.Second, "just now"}, {-5 * time.Minute, "5 min ago"}, {-47 * time.Hour, "47 h ago"},
-		{-48 * time.Hour, "2 days ago"}, {7 * day, "in 7 days"}, {-61 * day, "2 months ago"}, {-800 * day, "2 years ago"},
+		{0, "now"},
+		{-time.Second, "just now"},
+		{-5 * time.Minute, "5 min ago"},
+		{-47 * time.Hour, "47 h ago"},
+		{-48 * time.Hour, "2 days ago"},
+		{7 * day, "in 7 days"},
+		{-61 * day, "2 months ago"},
+		{-800 * day, "2 years ago"},
 	} {
 		if got := distance(c.d); got != c.want {
 			t.Errorf("distance(%v) = %q, want %q", c.d, got, c.want)

@@ -19,6 +19,7 @@ const Root = "/console/"
 type Handler struct {
 	routes   Routes
 	sessions *Sessions
+	reports  *reportCache
 	origins  *http.CrossOriginProtection
 	logger   *slog.Logger
 	mux      *http.ServeMux
@@ -30,7 +31,10 @@ func New(routes Routes, sessions *Sessions, logger *slog.Logger) *Handler {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	h := &Handler{routes: routes, sessions: sessions, origins: http.NewCrossOriginProtection(), logger: logger, mux: http.NewServeMux()}
+	h := &Handler{
+		routes: routes, sessions: sessions, reports: newReportCache(routes, logger), origins: http.NewCrossOriginProtection(),
+		logger: logger, mux: http.NewServeMux(),
+	}
 	h.mux.HandleFunc("GET "+Root+"assets/{name}", serveAsset)
 	h.mux.HandleFunc("GET "+Root+"sign-in", h.showSignIn)
 	h.mux.HandleFunc("POST "+Root+"sign-in", h.signIn)
@@ -39,6 +43,10 @@ func New(routes Routes, sessions *Sessions, logger *slog.Logger) *Handler {
 	}
 	return h
 }
+
+// Close ends what the handler does while nobody waits for it, and returns when that is
+// over.
+func (h *Handler) Close() { h.reports.close() }
 
 // Serves reports whether a request is for the page: all below [Root], and the root of the
 // site, if a browser asks for it.

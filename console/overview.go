@@ -1,15 +1,22 @@
 package console
 
-import "net/http"
+import (
+	"net/http"
+	"time"
+)
 
 // status is what the route of that name answers, as far as pages show it.
 type status struct {
-	Revision uint64 `json:"revision"`
-	Mode     string `json:"mode"`
-	Stale    bool   `json:"stale"`
+	Revision uint64       `json:"revision"`
+	Mode     string       `json:"mode"`
+	Stale    bool         `json:"stale"`
+	Problem  string       `json:"problem"`
+	Pending  int          `json:"pending"`
+	Nodes    []statusNode `json:"nodes"`
 	Store    struct {
-		APIs     int `json:"apis"`
-		Accounts int `json:"accounts"`
+		ReadOnly bool `json:"read_only"`
+		APIs     int  `json:"apis"`
+		Accounts int  `json:"accounts"`
 		Tokens   struct {
 			Active   int `json:"active"`
 			Inactive int `json:"inactive"`
@@ -18,11 +25,98 @@ type status struct {
 	} `json:"store"`
 }
 
+// statusNode is one server that decides.
+type statusNode struct {
+	ID               string    `json:"id"`
+	Name             string    `json:"name"`
+	Revision         uint64    `json:"revision"`
+	StalenessSeconds float64   `json:"staleness_seconds"`
+	Version          string    `json:"version"`
+	LastSeen         time.Time `json:"last_seen"`
+}
+
+// Called is what people call a node.
+func (n *statusNode) Called() string {
+	if n.Name != "" {
+		return n.Name
+	}
+	return n.ID
+}
+
+// State tells how a node is, against the newest revision there is.
+func (s *status) State(n *statusNode) badge {
+	const slow, gone = 10, 60 // seconds
+	switch {
+	case n.StalenessSeconds >= gone:
+		return badge{"stale", "bad"}
+	case n.StalenessSeconds >= slow:
+		return badge{"late", "warn"}
+	case n.Revision < s.Revision:
+		return badge{"catching up", "info"}
+	}
+	return badge{"current", "good"}
+}
+
+// badge is a state in a word or two. Kind is good, warn, bad, info or "".
+type badge struct {
+	Text, Kind string
+}
+
+// overviewWindows are the times that the overview can look back.
+var overviewWindows = []struct{ Value, Name string }{{"24h", "24 hours"}, {"7d", "7 days"}, {"30d", "30 days"}}
+
+// overviewPage is how the gateway does, as far as the token may see it.
+type overviewPage struct {
+	Status       *status
+	Window       string
+	WindowName   string
+	Windows      []struct{ Value, Name string }
+	Activity     *activityReport // nil: it may not be seen
+	ActivityMade freshness
+	Attention    *attentionReport // nil: it may not be seen
+	AttentionDue freshness
+}
+
+// Fresh reports whether there is no token yet but those that manage.
+func (o *overviewPage) Fresh() bool {
+	return o.Status != nil && o.Status.Store.APIs == 0
+}
+
 // overview shows how the gateway does, and what needs attention.
 func overview(v *visit) error {
-	var s status
-	if err := ask(v.client, "/scopegate/status", &s); err != nil {
-		return err
+	o := overviewPage{Window: overviewWindows[0].Value, WindowName: overviewWindows[0].Name, Windows: overviewWindows}
+	for _, w := range overviewWindows {
+		if w.Value == v.r.URL.Query().Get("window") {
+			o.Window, o.WindowName = w.Value, w.Name
+		}
 	}
-	return v.show(http.StatusOK, "overview", "Overview", Root, s)
+	if v.client.May(http.MethodGet, "/scopegate/status") {
+		o.Status = new(status)
+		if err := ask(v.client, "/scopegate/status", o.Status); err != nil {
+			return err
+		}
+	}
+	var err error
+	if target := activityTarget(o.Window); v.client.May(http.MethodGet, target) {
+		o.Activity = new(activityReport)
+		if o.ActivityMade, err = v.handler.reports.ask(v, target, o.Activity); err != nil {
+			return err
+		}
+	}
+	if target := "/scopegate/reports/attention"; v.client.May(http.MethodGet, target) {
+		o.Attention = new(attentionReport)
+		if o.AttentionDue, err = v.handler.reports.ask(v, target, o.Attention); err != nil {
+			return err
+		}
+	}
+	return v.show(http.StatusOK, "overview", "Overview", Root, &o)
+}
+
+// Heard tells how long ago a node has heard of the others.
+func (n *statusNode) Heard() string {
+	const never = 1e8 // seconds; more is no time
+	if n.StalenessSeconds >= never {
+		return "not since it was started"
+	}
+	return distance(-time.Duration(n.StalenessSeconds * float64(time.Second)))
 }

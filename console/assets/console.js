@@ -22,3 +22,10 @@ document.addEventListener("submit", (event) => {
 window.addEventListener("pageshow", () => {
 	for (const form of document.querySelectorAll("form[data-once]")) form.dataset.once = "";
 });
+
+// A part that is being put together is looked for again, unless somebody is at something.
+const making = document.querySelector("[data-reload]");
+if (making) {
+	const again = () => (document.hidden || document.activeElement !== document.body ? setTimeout(again, 1000) : location.reload());
+	setTimeout(again, 1000 * making.dataset.reload);
+}
