@@ -25,7 +25,7 @@ GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
 
 .NOTPARALLEL:
 
-.PHONY: help run test soak bench bench-go bench-gateways lint
+.PHONY: help run test screenshots soak bench bench-go bench-gateways lint
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-16s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -38,12 +38,16 @@ caddy: $(SOURCES)
 	./xcaddy.sh --output $@
 
 test: ## Run every test under the race detector; installs what they need on Debian and Ubuntu
-	.ci/deps.sh cc promtool redis-server
+	.ci/deps.sh cc promtool redis-server chromium axe-core
 	CGO_ENABLED=1 go test -race -shuffle=on -count=1 ./...
 	cd bench && go vet ./... && CGO_ENABLED=1 go test -race -count=1 ./...
 
+screenshots: ## Take the pictures of the console that the documentation shows
+	.ci/deps.sh chromium axe-core
+	SCOPEGATE_SCREENSHOTS='$(CURDIR)/docs/images' go test -count=1 -run 'TestBrowser/screenshots' ./caddymodule
+
 soak: ## Run the long variants of the tests, then each fuzz target for a minute
-	.ci/deps.sh cc promtool redis-server
+	.ci/deps.sh cc promtool redis-server chromium axe-core
 	SCOPEGATE_SOAK=1 CGO_ENABLED=1 go test -race -count=1 -timeout 4h -run '$(SOAK_RUN)' ./...
 	SCOPEGATE_SOAK=1 go test -count=1 -timeout 1h -run TestRandomCredentials ./caddymodule # its memory counts
 	.ci/fuzz.sh $(SOAK_FUZZ_TIME)
