@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
@@ -25,14 +26,23 @@ type shownAPI struct {
 	// upstream has neither a user name nor a path.
 	Upstream          []string            `json:"upstream,omitempty"`
 	UpstreamByVersion map[string][]string `json:"upstream_by_version,omitempty"`
-	OperationCount    int                 `json:"operation_count"`
-	Operations        []shownOperation    `json:"operations,omitempty"` // not in a list of APIs
+	// Deprecated are the versions that clients are to leave.
+	Deprecated     map[string]shownDeprecation `json:"deprecated,omitempty"`
+	OperationCount int                         `json:"operation_count"`
+	Operations     []shownOperation            `json:"operations,omitempty"` // not in a list of APIs
 }
 
 type shownOperation struct {
 	Name    string   `json:"name"`
 	Methods []string `json:"methods"` // as declared: GET includes HEAD where it is granted
 	Path    string   `json:"path"`
+}
+
+// shownDeprecation is what an API says of a deprecated version.
+type shownDeprecation struct {
+	Sunset time.Time `json:"sunset"`
+	Since  time.Time `json:"since,omitzero"`
+	Link   string    `json:"link,omitempty"`
 }
 
 // apis lists the APIs by name, the built-in one included.
@@ -101,6 +111,12 @@ func showAPI(a *scopes.API) shownAPI {
 	}
 	for _, place := range a.VersionFrom {
 		shown.VersionFrom = append(shown.VersionFrom, place.Kind.String()+" "+place.Name)
+	}
+	for _, d := range a.Deprecated {
+		if shown.Deprecated == nil {
+			shown.Deprecated = make(map[string]shownDeprecation)
+		}
+		shown.Deprecated[d.Version] = shownDeprecation{d.Sunset, d.Since, d.Link}
 	}
 	if a.FoldCase {
 		shown.PathCase = "insensitive"
