@@ -29,11 +29,11 @@ func init() {
 //	GET    /scopegate/log?after=&before=&since=&actor=&action=&kind=&name=&limit=&wait=
 //	GET    /scopegate/apis
 //	GET    /scopegate/apis/{api}
-//	GET    /scopegate/accounts
+//	GET    /scopegate/accounts?search=&limit=&after=
 //	POST   /scopegate/accounts                         {"name", "title", "ids", "max_active_tokens"}
 //	GET    /scopegate/accounts/{account}
 //	DELETE /scopegate/accounts/{account}
-//	GET    /scopegate/tokens?account=&state=&api=&contact=&expiring=&access=
+//	GET    /scopegate/tokens?account=&state=&api=&contact=&expiring=&access=&search=&limit=&after=
 //	POST   /scopegate/tokens                           {"token", "issue"} and the keys of a scope file's token
 //	GET    /scopegate/tokens/{ref}                     ref is account/name, or an id
 //	PATCH  /scopegate/tokens/{ref}?allow_widen=        the keys to change; null unsets one
@@ -55,7 +55,8 @@ func init() {
 // Who may reach the admin endpoint may use them all. Answers are JSON, and errors
 // are Caddy's: {"error": "…"}. Where more can be said there is more beside it:
 // "problems" are the places in a scope file that are wrong, "widens" the changes
-// that were refused because they widen. No credential is ever in a URL. The answer to
+// that were refused because they widen. Of a list with a limit, the header field Link
+// (RFC 8288) names the next page. No credential is ever in a URL. The answer to
 // a change has the header fields Scopegate-Revision, and Scopegate-Pending: how many
 // tokens' revocations the other nodes have yet to get.
 type Admin struct{}

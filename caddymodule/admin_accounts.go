@@ -8,23 +8,6 @@ import (
 	"github.com/scopegate/scopegate/store"
 )
 
-// accounts lists the accounts, by name.
-func (m *management) accounts(r *http.Request) (any, error) {
-	s, err := m.onlyStore(r)
-	if err != nil {
-		return nil, err
-	}
-	accounts, err := s.Accounts()
-	if err != nil {
-		return nil, err
-	}
-	shown := make([]shownAccount, len(accounts))
-	for i := range accounts {
-		shown[i] = showAccount(&accounts[i])
-	}
-	return shown, nil
-}
-
 // account shows one account.
 func (m *management) account(r *http.Request) (any, error) {
 	s, name, err := m.namedAccount(r)

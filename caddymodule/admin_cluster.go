@@ -31,6 +31,8 @@ func (a *answered) tell(h http.Header) {
 	h.Set(pendingField, strconv.Itoa(a.pending))
 }
 
+func (a *answered) answer() any { return a.value }
+
 // told makes a verb that changes something tell how far that has come.
 func (m *management) told(change verb) verb {
 	return func(r *http.Request) (any, error) {

@@ -248,36 +248,3 @@ func scopeKeys(list []scopes.Scope) []map[string]any {
 	}
 	return all
 }
-
-// readFilter reads which tokens to list.
-func readFilter(r *http.Request) (store.Filter, error) {
-	values, err := parameters(r, "account", "state", "api", "contact", "expiring", "access")
-	if err != nil {
-		return store.Filter{}, err
-	}
-	f := store.Filter{
-		Account: values.Get("account"), API: values.Get("api"), Contact: values.Get("contact"), Access: values.Get("access"),
-	}
-	switch state := values.Get("state"); state {
-	case "":
-	case stateActive:
-		f.Active = true
-	case stateInactive:
-		f.Inactive = true
-	case stateDeleted:
-		f.Deleted, f.OnlyDeleted = true, true
-	default:
-		return store.Filter{}, failf(http.StatusBadRequest, "state is active, inactive or deleted, not %q", state)
-	}
-	if kinds := []string{"", "scoped", "legacy", "read_only", "read_write"}; !slices.Contains(kinds, f.Access) {
-		return store.Filter{}, failf(http.StatusBadRequest, "access is %s, not %q", orNone(kinds[1:]), f.Access)
-	}
-	if within := values.Get("expiring"); within != "" {
-		d, err := scopes.ParseInterval(within)
-		if err != nil {
-			return store.Filter{}, failf(http.StatusBadRequest, "expiring: %w", err)
-		}
-		f.ExpiresBefore = time.Now().Add(d)
-	}
-	return f, nil
-}

@@ -3,7 +3,6 @@ package caddymodule
 import (
 	"net/http"
 	"net/netip"
-	"slices"
 	"time"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -130,15 +129,11 @@ func storedGrant(s *store.Store, catalog *scopes.Catalog, ref string) (grant sco
 	if len(t.Credentials) == 0 {
 		note = t.Ref() + " has no credential yet, so nobody can use it: run caddy scopegate token issue " + t.Ref()
 	}
-	accounts, err := s.Accounts()
+	account, err := s.Account(t.Account)
 	if err != nil {
 		return scopes.Grant{}, "", err
 	}
-	account := scopes.Account{Name: t.Account}
-	if i := slices.IndexFunc(accounts, func(a store.Account) bool { return a.Name == t.Account }); i >= 0 {
-		account = accounts[i].Account
-	}
-	grant = scopes.GrantOf(&account, &t.Token, catalog)
+	grant = scopes.GrantOf(&account.Account, &t.Token, catalog)
 	grant.ID = t.ID
 	return grant, note, nil
 }

@@ -93,14 +93,20 @@ func (res resource) serve(w http.ResponseWriter, r *http.Request) error {
 	if err != nil {
 		return err
 	}
-	if a, ok := value.(*answered); ok {
-		a.tell(w.Header())
-		value = a.value
+	if t, ok := value.(telling); ok {
+		t.tell(w.Header())
+		value = t.answer()
 	}
 	if d, ok := value.(document); ok {
 		return d.write(w)
 	}
 	return writeJSON(w, http.StatusOK, value)
+}
+
+// telling is an answer that tells more in its header.
+type telling interface {
+	tell(http.Header)
+	answer() any
 }
 
 // document is an answer that is no JSON.

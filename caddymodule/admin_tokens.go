@@ -36,28 +36,6 @@ func bodiless(change func(*store.Store, context.Context, store.Actor, string) (s
 	}
 }
 
-// tokens lists tokens by account and name: those that are not deleted, or those
-// that the parameters select.
-func (m *management) tokens(r *http.Request) (any, error) {
-	filter, err := readFilter(r)
-	if err != nil {
-		return nil, err
-	}
-	s, err := m.store()
-	if err != nil {
-		return nil, err
-	}
-	tokens, err := s.Tokens(filter)
-	if err != nil {
-		return nil, err
-	}
-	shown := make([]shownToken, len(tokens))
-	for i := range tokens {
-		shown[i] = showToken(&tokens[i])
-	}
-	return shown, nil
-}
-
 // token shows one token, deleted ones too.
 func (m *management) token(r *http.Request) (any, error) {
 	ref, err := pathRef(r)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -26,15 +27,20 @@ scope file and "token create" make the accounts that they name.`,
 func accountListCommand() *cobra.Command {
 	var c connection
 	var asJSON bool
+	var search string
 	cmd := &cobra.Command{
 		Use:     "list",
 		Short:   "Lists accounts by name",
-		Example: "  caddy scopegate account list",
+		Example: "  caddy scopegate account list\n  caddy scopegate account list --search corp",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
+			query := make(url.Values)
+			if search != "" {
+				query.Set("search", search)
+			}
 			var accounts []shownAccount
 			if err := c.with(reads, func(from *client) error {
-				return from.get(cmd.Context(), "/scopegate/accounts", &accounts)
+				return from.call(cmd.Context(), http.MethodGet, "/scopegate/accounts", query, "", nil, &accounts)
 			}); err != nil {
 				return err
 			}
@@ -42,6 +48,7 @@ func accountListCommand() *cobra.Command {
 		},
 	}
 	c.flags(cmd)
+	cmd.Flags().StringVar(&search, "search", "", "Only those that have this in their name, title or ids")
 	jsonFlag(cmd, &asJSON)
 	return cmd
 }

@@ -53,6 +53,7 @@ func listCommand() *cobra.Command {
 		Example: `  caddy scopegate token list --account acme
   caddy scopegate token list --state inactive
   caddy scopegate token list --api orders --expiring 30d
+  caddy scopegate token list --search warehouse
   caddy scopegate token list --access legacy --json`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -79,6 +80,7 @@ func listCommand() *cobra.Command {
 		"api":      "Only those that may use this API",
 		"contact":  "Only those whose contact's address has this in it",
 		"expiring": "Only those that expire within this time, such as 30d, or have expired",
+		"search":   "Only those that have this in account/name, description or contact",
 		"access":   "Only those that are scoped, legacy, read_only or read_write",
 	} {
 		filters[name] = cmd.Flags().String(name, "", usage)

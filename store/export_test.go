@@ -77,7 +77,7 @@ func everything(t *testing.T, s *Store) []any {
 		token.Updated, token.Revision, token.Owner = time.Time{}, 0, ""
 		all = append(all, token)
 	}
-	accounts, err := s.Accounts()
+	accounts, err := s.Accounts(AccountFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}

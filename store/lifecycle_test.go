@@ -64,7 +64,7 @@ func TestLimit(t *testing.T) {
 	mustDo(t, s.Activate, "acme/c")
 	mustDo(t, s.Delete, "acme/b")
 	mustDo(t, s.Activate, "acme/a")
-	accounts, err := s.Accounts()
+	accounts, err := s.Accounts(AccountFilter{})
 	if err != nil || len(accounts) != 1 || accounts[0].ActiveTokens != 2 || accounts[0].MaxActiveTokens != 2 {
 		t.Errorf("Accounts: got %+v, %v", accounts, err)
 	}

@@ -1,9 +1,9 @@
 package store
 
 import (
-	"bytes"
 	"encoding/hex"
 	"errors"
+	"slices"
 
 	"github.com/scopegate/scopegate/scopes"
 )
@@ -26,25 +26,14 @@ func (s *Store) Token(ref string) (Token, error) {
 // Tokens returns the tokens that f selects, by account and name. A damaged one is
 // logged and left out.
 func (s *Store) Tokens(f Filter) ([]Token, error) {
-	var prefix []byte
-	if f.Account != "" {
-		prefix = []byte(f.Account + "/")
-	}
 	var tokens []Token
 	err := s.view(func(r reader) error {
-		cursor := r.bucket(bucketNames).Cursor()
-		for ref, _ := cursor.Seek(prefix); ref != nil && bytes.HasPrefix(ref, prefix); ref, _ = cursor.Next() {
-			rec, err := r.named(string(ref))
-			switch {
-			case errors.Is(err, ErrDamaged):
-				s.log.Error("a token cannot be listed", "token", string(ref), "error", err)
-			case err != nil:
-				return err
-			case f.selects(rec):
-				tokens = append(tokens, rec.public())
-			}
-		}
-		return nil
+		find := newFinder(r, &f, func(name string, err error) {
+			s.log.Error("a token cannot be listed", "token", name, "error", err)
+		})
+		err := find.all()
+		tokens = find.found
+		return err
 	})
 	return tokens, err
 }
@@ -87,20 +76,29 @@ func (r *record) public() Token {
 	return t
 }
 
-// Accounts returns all accounts, by name.
-func (s *Store) Accounts() ([]Account, error) {
+// Accounts returns the accounts that f selects, by name.
+func (s *Store) Accounts(f AccountFilter) ([]Account, error) {
 	var accounts []Account
+	search := newNeedle(f.Search)
 	err := s.view(func(r reader) error {
-		return r.bucket(bucketAccounts).ForEach(func(name, value []byte) error {
+		cursor := r.bucket(bucketAccounts).Cursor()
+		for name, value := cursor.Seek([]byte(f.After)); name != nil && !f.isFull(accounts); name, value = cursor.Next() {
 			a, err := decodeAccount(name, value)
 			if err != nil {
 				return damaged("account", string(name), err)
 			}
-			accounts = append(accounts, a.public())
-			return nil
-		})
+			if a.name > f.After && a.has(&search) {
+				accounts = append(accounts, a.public())
+			}
+		}
+		return nil
 	})
 	return accounts, err
+}
+
+// has reports whether a needle is in the account's name, its title or one of its ids.
+func (a *account) has(n *needle) bool {
+	return n.in([]byte(a.name)) || n.in([]byte(a.title)) || slices.ContainsFunc(a.ids, func(id string) bool { return n.in([]byte(id)) })
 }
 
 // APIs returns all APIs, by name.

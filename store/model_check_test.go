@@ -24,7 +24,7 @@ func (w *world) check(t *rapid.T) {
 }
 
 func (w *world) checkAccounts(t *rapid.T) {
-	accounts, err := w.store.Accounts()
+	accounts, err := w.store.Accounts(AccountFilter{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -276,6 +276,9 @@ func TestRevocationWithoutRoom(t *testing.T) {
 		t.Fatalf("there was room enough: %q", log.String())
 	}
 	pending := len(*s.pending.Load())
+	if listed := must(t, func() ([]Token, error) { return s.Tokens(Filter{Inactive: true, Limit: 20}) }); len(listed) != 10 {
+		t.Errorf("got %d inactive tokens in the list, want 10", len(listed))
+	}
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}

@@ -1,7 +1,6 @@
 package store
 
 import (
-	"slices"
 	"strings"
 	"time"
 
@@ -49,6 +48,18 @@ type Account struct {
 	Revision     uint64 // of the last change
 }
 
+// AccountFilter selects accounts: those that have all that it asks for. The zero
+// AccountFilter selects all.
+type AccountFilter struct {
+	Search string // a part of the name, the title or an id, in any case; "" for any
+	After  string // only what stands behind this name; "" for all
+	Limit  int    // how many at the most; 0 for all
+}
+
+func (f *AccountFilter) isFull(accounts []Account) bool {
+	return f.Limit > 0 && len(accounts) >= f.Limit
+}
+
 // Actor is who makes a change.
 type Actor struct {
 	Name string // for the audit log, in the words of the caller
@@ -60,46 +71,6 @@ type Actor struct {
 	// it. It may read the store, but not change it. Nil checks no more than that
 	// the token is in force.
 	Recheck func() error
-}
-
-// Filter selects tokens: those that have all that it asks for. The zero Filter
-// selects all that are not deleted.
-type Filter struct {
-	Account string // "" for every account
-	Deleted bool   // deleted ones too
-	// OnlyDeleted selects, with Deleted, no others.
-	OnlyDeleted bool
-	// Active and Inactive select by state; neither selects both.
-	Active, Inactive bool
-	API              string    // that a scope names; a legacy token has every API but the built-in one. "" for any
-	Contact          string    // the contact's address, or a part of it in any case; "" for any
-	Access           string    // "scoped", "legacy", "read_only" or "read_write"; "" for any
-	ExpiresBefore    time.Time // that expire before it, or have expired; zero for any
-}
-
-// selects reports whether a token is one of those.
-func (f *Filter) selects(r *record) bool {
-	t := &r.token
-	switch {
-	case r.terminal && !f.Deleted, !r.terminal && f.OnlyDeleted,
-		f.Active && !f.Inactive && t.Inactive,
-		f.Inactive && !f.Active && !t.Inactive,
-		f.Contact != "" && !strings.Contains(strings.ToLower(t.Contact.Email), strings.ToLower(f.Contact)),
-		!f.ExpiresBefore.IsZero() && (t.Expires.IsZero() || !t.Expires.Before(f.ExpiresBefore)):
-		return false
-	}
-	if f.API != "" && (!t.Legacy() || f.API == scopes.Management) && !slices.ContainsFunc(t.Scopes, func(s scopes.Scope) bool { return s.API == f.API }) {
-		return false
-	}
-	switch f.Access {
-	case "":
-		return true
-	case "scoped":
-		return !t.Legacy()
-	case "legacy":
-		return t.Legacy()
-	}
-	return t.Access.String() == f.Access
 }
 
 // Issued is a credential that was just made: the only time that it is known.
