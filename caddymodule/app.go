@@ -36,6 +36,9 @@ type App struct {
 	// Redis makes this server one of several nodes. Default: a single node.
 	Redis *Redis `json:"redis,omitempty"`
 
+	// Notify says who is told what is going to happen to tokens. Default: nobody.
+	Notify *Notify `json:"notify,omitempty"`
+
 	peers   *peers // what Redis says; nil for a single node
 	logger  *zap.Logger
 	metrics *metrics

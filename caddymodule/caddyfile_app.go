@@ -30,6 +30,23 @@ func init() {
 //	            server_name <name>
 //	        }
 //	    }
+//	    notify {
+//	        operator <address>
+//	        contacts on|off
+//	        events   <event...>
+//	        digest   <duration>
+//	        link     <url>
+//	        webhook  <url> {
+//	            secret <secret>
+//	        }
+//	        smtp     <host:port> {
+//	            from     <address>
+//	            username <name>
+//	            password <password>
+//	            tls      starttls|tls|none
+//	            ca       <file>
+//	        }
+//	    }
 //	}
 func parseApp(d *caddyfile.Dispenser, existing any) (any, error) {
 	if existing != nil {
@@ -58,8 +75,10 @@ func (a *App) UnmarshalCaddyfile(d *caddyfile.Dispenser) error {
 			err = a.unmarshalScopes(d)
 		case "redis":
 			err = a.unmarshalRedis(d)
+		case "notify":
+			err = a.unmarshalNotify(d)
 		default:
-			err = d.Errf("unknown option %q of scopegate; expected store, scopes or redis", d.Val())
+			err = d.Errf("unknown option %q of scopegate; expected store, scopes, redis or notify", d.Val())
 		}
 		if err != nil {
 			return err
