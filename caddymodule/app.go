@@ -39,13 +39,15 @@ type App struct {
 	// Notify says who is told what is going to happen to tokens. Default: nobody.
 	Notify *Notify `json:"notify,omitempty"`
 
-	peers   *peers // what Redis says; nil for a single node
-	logger  *zap.Logger
-	metrics *metrics
-	key     string      // under which the store stands in the pool
-	opened  *pooled     // the store; nil until Provision shares or Start opens it
-	ready   atomic.Bool // the store is open and the first apply is over
-	watch   *watch
+	peers    *peers // what Redis says; nil for a single node
+	logger   *zap.Logger
+	metrics  *metrics
+	messages *messages   // what Notify says; nil: nobody is told
+	emitter  *emitter    // nil, unless somebody is told
+	key      string      // under which the store stands in the pool
+	opened   *pooled     // the store; nil until Provision shares or Start opens it
+	ready    atomic.Bool // the store is open and the first apply is over
+	watch    *watch
 }
 
 // ScopeFile says which scope file to apply and how.
@@ -80,6 +82,9 @@ func (a *App) Provision(ctx caddy.Context) error {
 			return err
 		}
 		a.peers = peers
+	}
+	if err := a.provisionNotify(ctx); err != nil {
+		return err
 	}
 	if err := a.metrics.register(ctx.GetMetricsRegistry()); err != nil {
 		return err

@@ -95,7 +95,7 @@ func (p *pooled) drop(app *App) error {
 func (p *pooled) follow() error {
 	wanted, before := p.cluster.newest(), p.cluster
 	if wanted == before.peers || wanted != nil && before.peers != nil && *wanted == *before.peers {
-		return nil
+		return p.inform()
 	}
 	if err := p.cluster.connect(wanted, p.logger); err != nil {
 		p.cluster.peers, p.cluster.log = before.peers, before.log
@@ -106,5 +106,5 @@ func (p *pooled) follow() error {
 	if err != nil {
 		err = fmt.Errorf("following the nodes that redis names: %w", err)
 	}
-	return errors.Join(err, p.shareUsage(), before.close())
+	return errors.Join(err, p.shareUsage(), p.inform(), before.close())
 }

@@ -26,6 +26,7 @@ type metrics struct {
 	applies   *prometheus.CounterVec
 	ended     *prometheus.CounterVec
 	late      prometheus.Histogram
+	messages  *prometheus.CounterVec
 	state     *storeCollector
 }
 
@@ -57,6 +58,10 @@ func newMetrics() *metrics {
 			Help:    "Time from when another node's change was made until this node decides by it.",
 			Buckets: []float64{1e-3, 2e-3, 5e-3, 10e-3, 20e-3, 50e-3, 100e-3, 250e-3, 500e-3, 1, 2.5, 10, 60},
 		}),
+		messages: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Namespace: namespace, Subsystem: subsystem, Name: "messages_total",
+			Help: "Tries to deliver a message, by channel and result (delivered, failed, given_up).",
+		}, []string{"channel", "result"}),
 		state: &storeCollector{
 			tokens: prometheus.NewDesc("caddy_scopegate_tokens",
 				"Tokens by state (active, inactive).", []string{"state"}, nil),
@@ -72,6 +77,8 @@ func newMetrics() *metrics {
 				"Downloads of everything, by reason (empty, epoch, regress, diverge, trimmed, integrity).", []string{"reason"}, nil),
 			lost: prometheus.NewDesc("caddy_scopegate_wakeups_lost_total",
 				"Changes of other nodes that this one found by itself, for no message told it of them.", nil, nil),
+			unsent: prometheus.NewDesc("caddy_scopegate_messages_pending",
+				"How often somebody is still to be told of an event.", nil, nil),
 			uncounted: prometheus.NewDesc("caddy_scopegate_usage_lost_total",
 				"Requests whose use could not be counted, for there was no room; reports say it too.", nil, nil),
 		},
@@ -94,7 +101,7 @@ const (
 
 // register puts the collectors into a configuration's registry.
 func (m *metrics) register(registry *prometheus.Registry) error {
-	for _, c := range []prometheus.Collector{m.decisions.vec, m.duration, m.applies, m.ended, m.late, m.state} {
+	for _, c := range []prometheus.Collector{m.decisions.vec, m.duration, m.applies, m.ended, m.late, m.messages, m.state} {
 		var already prometheus.AlreadyRegisteredError
 		if err := registry.Register(c); err != nil && !errors.As(err, &already) {
 			return err
@@ -167,12 +174,12 @@ func (d *decisionCounters) remember(o outcome, counter prometheus.Counter) {
 type storeCollector struct {
 	tokens, revision                       *prometheus.Desc
 	staleness, lag, pending, resyncs, lost *prometheus.Desc // of a node among others
-	uncounted                              *prometheus.Desc
+	uncounted, unsent                      *prometheus.Desc
 }
 
 // Describe implements prometheus.Collector.
 func (c *storeCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{c.tokens, c.revision, c.staleness, c.lag, c.pending, c.resyncs, c.lost, c.uncounted} {
+	for _, d := range []*prometheus.Desc{c.tokens, c.revision, c.staleness, c.lag, c.pending, c.resyncs, c.lost, c.uncounted, c.unsent} {
 		descs <- d
 	}
 }
@@ -196,6 +203,9 @@ func (c *storeCollector) Collect(values chan<- prometheus.Metric) {
 	gauge(c.revision, float64(snapshot.Revision()))
 	if ledger, err := activeUsage(); err == nil {
 		values <- prometheus.MustNewConstMetric(c.uncounted, prometheus.CounterValue, float64(ledger.Lost()))
+	}
+	if messages, err := activeMessages(); err == nil && messages != nil {
+		gauge(c.unsent, float64(messages.Pending))
 	}
 	state, ok := s.Replication()
 	if !ok {

@@ -1,12 +1,14 @@
 package caddymodule
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"net"
 	"net/mail"
-	"net/netip"
 	"net/url"
+	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -52,7 +54,7 @@ type NotifyWebhook struct {
 	// in. Whoever knows it may be let in by it, so no log has more of it than the host.
 	URL string `json:"url"`
 
-	// Secret signs them: whsec_ and base64, or any text of at least 24 bytes. Placeholders are
+	// Secret signs them: whsec_ and base64 of at least 24 bytes, or any text of as many. Placeholders are
 	// filled in.
 	Secret string `json:"secret"`
 }
@@ -81,32 +83,29 @@ type NotifySMTP struct {
 const (
 	switchOn  = "on"
 	switchOff = "off"
-
-	tlsStart = "starttls"
-	tlsFull  = "tls"
-	tlsNone  = "none"
 )
 
 // messages is a notify block with its placeholders filled in. Two that are equal mean the
 // same.
 type messages struct {
-	operator     string
-	contacts     bool
-	events       string // separated by spaces; "" for all
-	digest       time.Duration
-	link         string
-	hook, signed string // the webhook's URL and secret; "" for none
-	mail         mailServer
+	operator, link string
+	contacts       bool
+	events         string // separated by spaces; "" for all
+	digest         time.Duration
+	hook           notifyHook
+	mail           notifyMail
 }
 
-// mailServer is an SMTP block; zero for none.
-type mailServer struct{ address, from, username, password, tls, ca string }
+// notifyHook is a webhook block; zero for none.
+type notifyHook struct{ url, secret string }
 
-// The bounds of digest, and its default.
+// notifyMail is an SMTP block; zero for none. The ca is the file's content.
+type notifyMail struct{ address, from, username, password, tls, ca string }
+
+// The bounds of digest.
 const (
 	shortestDigest = time.Second
 	longestDigest  = 24 * time.Hour
-	defaultDigest  = 15 * time.Minute
 )
 
 // What a block lacks.
@@ -115,8 +114,9 @@ var (
 	errNoMailPort   = errors.New("smtp takes host:port, such as smtp.example.com:587")
 	errNoSender     = errors.New("smtp needs the sender's e-mail address; write: from scopegate@example.com")
 	errHalfLogin    = errors.New("username and password of smtp belong together: state both, or neither")
-	errNoHookSecret = fmt.Errorf("webhook needs a secret of at least %d bytes, by which its receiver knows what is from here; "+
-		"make one with: openssl rand -hex 32; write: secret {env.WEBHOOK_SECRET}", minHookSecret)
+	errNobodyToMail = errors.New("smtp has nobody to send to: name an operator, or leave contacts on")
+	errNoHookSecret = errors.New("webhook needs a secret, by which its receiver knows what is from here; " +
+		"make one with: openssl rand -base64 32; write: secret {env.WEBHOOK_SECRET}")
 )
 
 // provision checks the block and fills in its placeholders. What they stand for is in no
@@ -132,36 +132,42 @@ func (n *Notify) provision() (*messages, error) {
 	return m, nil
 }
 
-// fill fills in the placeholders.
+// fill fills in the placeholders, and reads the file.
 func (n *Notify) fill(repl *caddy.Replacer) (*messages, error) {
 	if err := n.checkWords(); err != nil {
 		return nil, err
 	}
 	m := &messages{contacts: n.Contacts != switchOff, events: strings.Join(n.Events, " ")}
-	var err error
-	if m.digest, err = readDigest(n.Digest); err != nil {
-		return nil, err
-	}
+	m.digest, _ = readDigest(n.Digest) // it was checked
 	fields := []filling{{"operator", n.Operator, &m.operator}, {"link", n.Link, &m.link}}
 	if w := n.Webhook; w != nil {
-		fields = append(fields, filling{"the URL of webhook", w.URL, &m.hook}, filling{"the secret of webhook", w.Secret, &m.signed})
+		fields = append(fields, filling{"the URL of webhook", w.URL, &m.hook.url}, filling{"the secret of webhook", w.Secret, &m.hook.secret})
 	}
+	var ca string
 	if s := n.SMTP; s != nil {
 		m.mail.tls = s.TLS
 		fields = append(fields, filling{"the address of smtp", s.Address, &m.mail.address}, filling{"from", s.From, &m.mail.from},
-			filling{"username", s.Username, &m.mail.username}, filling{"password", s.Password, &m.mail.password}, filling{"ca", s.CA, &m.mail.ca})
+			filling{"username", s.Username, &m.mail.username}, filling{"password", s.Password, &m.mail.password}, filling{"ca", s.CA, &ca})
 	}
 	for _, f := range fields {
+		var err error
 		if *f.to, err = repl.ReplaceOrErr(f.value, true, true); err != nil {
 			return nil, fmt.Errorf("%s: %w", f.what, err)
 		}
 	}
-	if n.Webhook != nil && m.hook == "" {
-		return nil, errors.New("webhook takes a URL, such as https://hooks.example.com/scopegate")
-	}
-	if n.SMTP != nil && m.mail.address == "" {
+	switch {
+	case n.Webhook != nil && m.hook.secret == "":
+		return nil, errNoHookSecret
+	case n.SMTP != nil && m.mail.address == "":
 		return nil, errNoMailPort
+	case ca == "":
+		return m, nil
 	}
+	content, err := os.ReadFile(ca)
+	if err != nil {
+		return nil, fmt.Errorf("ca of smtp: %w", err)
+	}
+	m.mail.ca = string(content)
 	return m, nil
 }
 
@@ -180,11 +186,11 @@ func (n *Notify) checkWords() error {
 		switch {
 		case !notify.Kind(name).Known():
 			return fmt.Errorf("there is no event %q; there are %s", name, kindNames())
-		case strings.Contains(" "+strings.Join(n.Events[:i], " ")+" ", " "+name+" "):
+		case slices.Contains(n.Events[:i], name):
 			return fmt.Errorf("the event %s stands twice", name)
 		}
 	}
-	if s := n.SMTP; s != nil && s.TLS != "" && s.TLS != tlsStart && s.TLS != tlsFull && s.TLS != tlsNone {
+	if s := n.SMTP; s != nil && s.TLS != "" && !slices.Contains([]notify.MailTLS{notify.StartTLS, notify.TLS, notify.NoTLS}, notify.MailTLS(s.TLS)) {
 		return fmt.Errorf("tls of smtp is starttls, tls or none, not %q", s.TLS)
 	}
 	_, err := readDigest(n.Digest)
@@ -203,7 +209,7 @@ func kindNames() string {
 
 func readDigest(text string) (time.Duration, error) {
 	if text == "" {
-		return defaultDigest, nil
+		return notify.DefaultDigest, nil
 	}
 	d, err := caddy.ParseDuration(text)
 	if err != nil || d < shortestDigest || d > longestDigest {
@@ -214,15 +220,23 @@ func readDigest(text string) (time.Duration, error) {
 
 // check checks what was filled in.
 func (m *messages) check() error {
+	hasMail := m.mail.address != ""
 	switch {
 	case m.operator != "" && !isAddress(m.operator):
 		return fmt.Errorf("operator is an e-mail address, such as ops@example.com; not %q", m.operator)
-	case m.operator != "" && m.mail.address == "":
+	case m.operator != "" && !hasMail:
 		return errNoMailServer
+	case hasMail && m.mail.from == "":
+		return errNoSender
+	case (m.mail.username == "") != (m.mail.password == ""):
+		return errHalfLogin
+	case hasMail && m.operator == "" && !m.contacts:
+		return errNobodyToMail
 	case m.link != "" && !isWeb(m.link):
 		return fmt.Errorf("link is the http(s) address of the management site, such as https://scopegate.example.com; not %q", m.link)
 	}
-	return errors.Join(m.checkHook(), m.mail.check(m))
+	_, err := m.channels()
+	return err
 }
 
 func isAddress(text string) bool {
@@ -235,56 +249,60 @@ func isWeb(text string) bool {
 	return err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User == nil
 }
 
-// minHookSecret is how long a secret is at least that is no whsec_.
-const minHookSecret = 24
-
-// checkHook checks the webhook. Its URL is in no error: it may be a secret by itself.
-func (m *messages) checkHook() error {
-	if m.hook == "" {
-		return nil
-	}
-	u, err := url.Parse(m.hook)
-	switch {
-	case err != nil || u.Host == "" || u.Scheme != "https" && u.Scheme != "http":
-		return errors.New("the URL of webhook is not one with https://, such as https://hooks.example.com/scopegate")
-	case u.Scheme == "http" && !isLoopback(u.Hostname()):
-		return fmt.Errorf("webhook to %s goes through the network unprotected; write https://", u.Hostname())
-	case len(m.signed) < minHookSecret:
-		return errNoHookSecret
-	}
-	return nil
-}
-
-func (s *mailServer) check(m *messages) error {
-	if s.address == "" {
-		return nil
-	}
-	host, port, err := net.SplitHostPort(s.address)
-	switch {
-	case err != nil || host == "" || port == "":
-		return errNoMailPort
-	case !isAddress(s.from):
-		return errNoSender
-	case (s.username == "") != (s.password == ""):
-		return errHalfLogin
-	case s.tls == tlsNone && !isLoopback(host):
-		return fmt.Errorf("tls none sends mail and password to %s unprotected; that is for a server on this machine only", host)
-	case s.tls == tlsNone && s.ca != "":
-		return errors.New("ca is for tls; with tls none there is no certificate")
-	case m.operator == "" && !m.contacts:
-		return errors.New("smtp has nobody to send to: name an operator, or leave contacts on")
-	}
-	if s.tls == "" {
-		s.tls = tlsStart
-		if port == "465" {
-			s.tls = tlsFull
+// channels returns the ways by which people are told.
+func (m *messages) channels() ([]notify.Channel, error) {
+	var channels []notify.Channel
+	if m.hook.url != "" {
+		hook, err := notify.NewWebhook(notify.WebhookOptions{URL: m.hook.url, Secret: m.hook.secret})
+		if err != nil {
+			return nil, err
 		}
+		channels = append(channels, hook)
 	}
-	return nil
+	if m.mail.address == "" {
+		return channels, nil
+	}
+	trust, err := m.mail.trust()
+	if err != nil {
+		return nil, err
+	}
+	server, err := notify.NewSMTP(notify.SMTPOptions{
+		Addr: m.mail.address, From: m.mail.from, Username: m.mail.username, Password: m.mail.password, Mode: m.mail.mode(), TLS: trust,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return append(channels, server), nil
 }
 
-// isLoopback reports whether a host is this machine.
-func isLoopback(host string) bool {
-	ip, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && ip.IsLoopback()
+// mode returns how the connection is secured: where nothing is said, by the port.
+func (s *notifyMail) mode() notify.MailTLS {
+	switch {
+	case s.tls != "":
+		return notify.MailTLS(s.tls)
+	case strings.HasSuffix(s.address, ":465"):
+		return notify.TLS
+	}
+	return notify.StartTLS
+}
+
+// trust returns whom to trust; nil for whom the system does.
+func (s *notifyMail) trust() (*tls.Config, error) {
+	if s.ca == "" {
+		return nil, nil //nolint:nilnil // as the comment says
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM([]byte(s.ca)) {
+		return nil, errors.New("ca of smtp has no certificate to trust, in PEM")
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// kinds returns what people are told of; nil for all.
+func (m *messages) kinds() []notify.Kind {
+	var kinds []notify.Kind
+	for _, name := range strings.Fields(m.events) {
+		kinds = append(kinds, notify.Kind(name))
+	}
+	return kinds
 }

@@ -32,16 +32,17 @@ const mendInterval = 2 * time.Second
 // opened again when it has failed, such as after a disk error or because its file
 // was replaced.
 type pooled struct {
-	current atomic.Pointer[store.Store]
-	opening sync.Mutex // is held while another store takes the place of current, and guards cluster
-	path    string
-	logger  *slog.Logger
-	cluster cluster
-	limiter *limits.Limiter
-	nodes   atomic.Int64  // how many there are
-	usage   *usage.Ledger // nil: its file cannot be opened
-	cancel  context.CancelFunc
-	running sync.WaitGroup
+	current   atomic.Pointer[store.Store]
+	opening   sync.Mutex // is held while another store takes the place of current, and guards cluster
+	path      string
+	logger    *slog.Logger
+	cluster   cluster
+	limiter   *limits.Limiter
+	nodes     atomic.Int64  // how many there are
+	usage     *usage.Ledger // nil: its file cannot be opened
+	messenger messenger
+	cancel    context.CancelFunc
+	running   sync.WaitGroup
 }
 
 // openPooled opens a store and sees to it until Destruct.
@@ -72,7 +73,7 @@ func (p *pooled) Store() *store.Store { return p.current.Load() }
 func (p *pooled) Destruct() error {
 	p.cancel()
 	p.running.Wait()
-	err := errors.Join(p.closeLimits(), p.Store().Close(), p.cluster.close(), p.closeUsage())
+	err := errors.Join(p.messenger.close(), p.closeLimits(), p.Store().Close(), p.cluster.close(), p.closeUsage())
 	endRequests(p.logger)
 	return err
 }

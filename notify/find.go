@@ -66,6 +66,7 @@ func (v *View) Find(t *Token, used *Used) []Event {
 		f.expiring()
 		f.rotation()
 		f.unused()
+		f.deprecated()
 	}
 	f.denied()
 	f.errors()

@@ -31,7 +31,7 @@ func someUse() Used { return Used{Last: ago(time.Minute)} }
 func TestFind(t *testing.T) {
 	t.Parallel()
 	denied := func(method string, first time.Duration) Denial {
-		return Denial{API: "orders", Version: "v1", Operation: "one", Method: method, Reason: "method_not_granted", First: ago(first), Last: ago(first)}
+		return Denial{API: "orders", Version: "v1", Operation: "one", Method: method, Reason: "method_not_granted", First: ago(first)}
 	}
 	hour := func(before time.Duration, requests, failed uint64) Hour {
 		return Hour{At: ago(before), Requests: requests, Failed: failed}
@@ -208,7 +208,7 @@ func lives(start time.Time) []life {
 			u := busy(now)
 			for d := at(21); d.Before(now); d = d.Add(day) {
 				if now.Sub(d) < Recent+DenialsBefore {
-					u.Denials = append(u.Denials, Denial{API: "orders", Method: "PUT", Reason: "method_not_granted", First: d, Last: d.Add(time.Hour)})
+					u.Denials = append(u.Denials, Denial{API: "orders", Method: "PUT", Reason: "method_not_granted", First: d})
 				}
 			}
 			return u

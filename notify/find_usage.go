@@ -5,17 +5,19 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/scopegate/scopegate/scopes"
 )
 
 // Used is what was counted of a token, as far as events are found in it.
 type Used struct {
 	// Last is the last request, as far back as [LastUsed]; zero for none.
 	Last time.Time
-	// Denials are what it was refused because of what it may do, since [DenialsBefore] ahead of its last
-	// change. Each can stand there several times, such as once for each day.
+	// Denials are what it was refused, since [DenialsBefore] ahead of its last change. Each can
+	// stand there several times, such as once for each day.
 	Denials []Denial
 	Hours   []Hour // of today and the two days before, as far as it had requests; each once
-	// Versions are those that it was let use in the last 30 days.
+	// Versions are those that it was let use, as far back as [VersionsUsed]; each once.
 	Versions []UsedVersion
 }
 
@@ -29,7 +31,19 @@ const (
 // Denial is requests that were refused alike.
 type Denial struct {
 	API, Version, Operation, Method, Reason string
-	First, Last                             time.Time
+	First                                   time.Time // of them
+}
+
+// OfToken reports whether the reason of a denial, by its code, is about what the token may do or
+// where and until when it may be used: what a change of it can bring about.
+func OfToken(reason string) bool {
+	switch r, _ := scopes.ParseReason(reason); r {
+	case scopes.Inactive, scopes.Expired, scopes.SourceNotAllowed, scopes.AccountMismatch, scopes.APINotGranted, scopes.VersionNotGranted,
+		scopes.MethodNotGranted, scopes.OperationNotGranted, scopes.RateLimited:
+		return true
+	default:
+		return false
+	}
 }
 
 // same reports whether two are about the same but for when.
@@ -45,10 +59,7 @@ type Hour struct {
 }
 
 // UsedVersion is a version of an API that was used.
-type UsedVersion struct {
-	API, Version string
-	Last         time.Time
-}
+type UsedVersion struct{ API, Version string }
 
 // unusedAfter is how long nobody has used a token that is unused.
 const unusedAfter = 90 * day
@@ -90,10 +101,10 @@ func (f *finder) denied() {
 	var first *Denial
 	for i := range f.used.Denials {
 		d := &f.used.Denials[i]
-		if d.First.Before(changed) || first != nil && !earlier(d, first) {
+		if !OfToken(d.Reason) || d.First.Before(changed) || first != nil && !earlier(d, first) {
 			continue
 		}
-		old := func(o Denial) bool { return o.same(d) && o.First.Before(changed) && !o.First.IsZero() }
+		old := func(o Denial) bool { return o.same(d) && o.First.Before(changed) }
 		if !slices.ContainsFunc(f.used.Denials, old) {
 			first = d
 		}
@@ -126,11 +137,11 @@ func (d *Denial) what() string {
 // A burst of errors is this many requests of a token that failed within an hour, and this part of
 // all that it had in that hour.
 const (
-	burstFailed = 100
+	BurstFailed = 100
 	burstPart   = 5
 )
 
-func (h *Hour) burst() bool { return h.Failed >= burstFailed && h.Failed*burstPart >= h.Requests }
+func (h *Hour) burst() bool { return h.Failed >= BurstFailed && h.Failed*burstPart >= h.Requests }
 
 // errors finds days on which many requests of a token failed, today and yesterday, but for one
 // that follows such a day: what goes on is told once.
