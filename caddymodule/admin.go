@@ -51,6 +51,7 @@ func init() {
 //	GET    /scopegate/health                           503 where nothing can be decided
 //	GET    /scopegate/wait?revision=&timeout=          until every node has the revision
 //	POST   /scopegate/cluster/reset?force=             drops everything, on every node
+//	POST   /scopegate/notify/test?to=                  sends a test message by each channel
 //
 // Who may reach the admin endpoint may use them all. Answers are JSON, and errors
 // are Caddy's: {"error": "…"}. Where more can be said there is more beside it:
@@ -71,8 +72,8 @@ func (*Admin) CaddyModule() caddy.ModuleInfo {
 
 // Routes implements [caddy.AdminRouter].
 func (*Admin) Routes() []caddy.AdminRoute {
-	m := management{store: activeStore, usage: activeUsage, actor: adminActor}
-	return slices.Concat(m.routes(), m.fileRoutes(), m.clusterRoutes())
+	m := management{store: activeStore, usage: activeUsage, actor: adminActor, messages: activeNotifier}
+	return slices.Concat(m.routes(), m.fileRoutes(), m.clusterRoutes(), m.notifyRoutes())
 }
 
 // Why the running server has no store. They are states, not failures: the same

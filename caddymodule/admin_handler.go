@@ -65,7 +65,7 @@ func (a *AdminHandler) Provision(ctx caddy.Context) error {
 		return fmt.Errorf("scopegate: %w", err)
 	}
 	a.app = app.(*App) //nolint:forcetypeassert // the only type under this name
-	m := management{store: a.store, usage: a.usage, actor: a.actor}
+	m := management{store: a.store, usage: a.usage, actor: a.actor, messages: activeNotifier}
 	a.serving = serveOperations(m.routes())
 	a.origins = http.NewCrossOriginProtection()
 	a.logger = ctx.Logger()

@@ -15,6 +15,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/scopegate/scopegate/notify"
 	"github.com/scopegate/scopegate/store"
 	"github.com/scopegate/scopegate/usage"
 )
@@ -29,6 +30,9 @@ type management struct {
 	usage func() (*usage.Ledger, error)
 	// actor says who sent a request.
 	actor func(*http.Request) store.Actor
+	// messages returns what tells people of the tokens; nil if nobody is told. It is nil itself
+	// where no server runs.
+	messages func() (*notify.Notifier, error)
 }
 
 // verb answers one request: what it returns becomes the JSON of the answer.

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/scopegate/scopegate/notify"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -23,6 +24,8 @@ type status struct {
 	Working  *working    `json:"working,omitempty"` // what takes long, while it does
 	Pending  int         `json:"pending,omitempty"` // tokens whose revocation other nodes have yet to get
 	Problem  string      `json:"problem,omitempty"` // why the other nodes cannot be followed
+	// Messages is how it is with messages to people; nil if nobody is told anything.
+	Messages *notify.Status `json:"messages,omitempty"`
 }
 
 // working is how far a plan or an apply is.
@@ -92,7 +95,21 @@ func (m *management) status(r *http.Request) (any, error) {
 	if state, ok := s.Replication(); ok {
 		told.tellNodes(r.Context(), s, &state)
 	}
-	return told, nil
+	told.Messages, err = m.messagesStatus()
+	return told, err
+}
+
+// messagesStatus returns how it is with messages; nil if nobody is told anything.
+func (m *management) messagesStatus() (*notify.Status, error) {
+	if m.messages == nil {
+		return nil, nil //nolint:nilnil // as the comment says
+	}
+	n, err := m.messages()
+	if err != nil || n == nil {
+		return nil, err
+	}
+	found, err := n.Status()
+	return &found, err
 }
 
 // tellNodes tells how the nodes stand to each other. Where they cannot be asked, a node

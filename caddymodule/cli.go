@@ -34,7 +34,7 @@ did what it says, 1 if it failed, and 2 if "plan" or "drift" found a difference.
 				validateCommand(), planCommand(), applyCommand(), exportCommand(), driftCommand(),
 				explainCommand(), statusCommand(), tokenCommand(), accountCommand(), reportCommand(), suggestCommand(), cleanupCommand(), logCommand(),
 				importDocumentsCommand(),
-				backupCommand(), restoreCommand(), clusterCommand(),
+				backupCommand(), restoreCommand(), clusterCommand(), notifyCommand(),
 			)
 			completeAll(cmd)
 		},

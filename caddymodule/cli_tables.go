@@ -5,6 +5,7 @@ import (
 	"io"
 	"strings"
 
+	"github.com/scopegate/scopegate/notify"
 	"github.com/scopegate/scopegate/scopes"
 )
 
@@ -163,6 +164,30 @@ func (s *status) write(w io.Writer) {
 	}
 	for _, n := range s.Nodes {
 		fmt.Fprintf(w, "node\t%s\n", n.text(s.Mode))
+	}
+	if s.Messages != nil {
+		writeMessages(w, s.Messages)
+	}
+}
+
+// writeMessages tells of channels, for people.
+func writeMessages(w io.Writer, s *notify.Status) {
+	if s.Held != "" {
+		fmt.Fprintf(w, "messages\theld, none is lost: %s\n", s.Held)
+	}
+	for i := range s.Channels {
+		c := &s.Channels[i]
+		text := "nothing sent yet"
+		if !c.LastSuccess.IsZero() {
+			text = "last sent " + showTime(c.LastSuccess)
+		}
+		if c.LastError != "" {
+			text += fmt.Sprintf(", failed %s: %s", showTime(c.LastErrorAt), c.LastError)
+		}
+		if c.Stopped {
+			text += ", stopped: the other side wants nothing any more"
+		}
+		fmt.Fprintf(w, "channel\t%s, %d pending, %s\n", c.Name, c.Pending, text)
 	}
 }
 

@@ -204,7 +204,7 @@ func (c *storeCollector) Collect(values chan<- prometheus.Metric) {
 	if ledger, err := activeUsage(); err == nil {
 		values <- prometheus.MustNewConstMetric(c.uncounted, prometheus.CounterValue, float64(ledger.Lost()))
 	}
-	if messages, err := activeMessages(); err == nil && messages != nil {
+	if messages, err := (&management{messages: activeNotifier}).messagesStatus(); err == nil && messages != nil {
 		gauge(c.unsent, float64(messages.Pending))
 	}
 	state, ok := s.Replication()

@@ -11,19 +11,6 @@ func activeNotifier() (*notify.Notifier, error) {
 	return app.opened.messenger.notifier.Load(), nil
 }
 
-// activeMessages returns how it is with messages; nil if nobody is told anything.
-func activeMessages() (*notify.Status, error) {
-	n, err := activeNotifier()
-	if n == nil {
-		return nil, err
-	}
-	status, err := n.Status()
-	if err != nil {
-		return nil, err
-	}
-	return &status, nil
-}
-
 // told counts a try to deliver a message.
 func (m *metrics) told(channel, result string) { m.messages.WithLabelValues(channel, result).Inc() }
 
