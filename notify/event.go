@@ -3,6 +3,7 @@ package notify
 import (
 	"crypto/sha256"
 	"encoding/base64"
+	"encoding/binary"
 	"slices"
 	"time"
 )
@@ -87,7 +88,7 @@ func EventID(kind Kind, tokenID, occasion string) string {
 func digestOf(parts ...string) string {
 	h := sha256.New()
 	for _, p := range parts {
-		_, _ = h.Write([]byte{byte(len(p) >> 24), byte(len(p) >> 16), byte(len(p) >> 8), byte(len(p))})
+		_, _ = h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(p)))) // it never fails
 		_, _ = h.Write([]byte(p))
 	}
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil))[:idChars]

@@ -136,4 +136,4 @@ func numberOf(b []byte) uint64 {
 // appendTime appends a time to the nanosecond.
 func appendTime(b []byte, t time.Time) []byte { return appendNumber(b, uint64(max(t.UnixNano(), 0))) }
 
-func timeOf(b []byte) time.Time { return time.Unix(0, int64(numberOf(b)&(1<<63-1))) } //nolint:gosec // the highest bit is not set
+func timeOf(b []byte) time.Time { return time.Unix(0, int64(numberOf(b)&(1<<63-1))) }

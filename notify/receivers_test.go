@@ -145,7 +145,14 @@ type received struct {
 
 const mailPassword = "a-secret-of-the-mail-server"
 
+// newMailbox starts a server. With setup it is made ready before.
 func newMailbox(tb testing.TB, setup func(*smtp.Server)) *mailbox {
+	tb.Helper()
+	return newMailboxOn(tb, setup, nil)
+}
+
+// newMailboxOn starts a server that begins with TLS if that is not nil.
+func newMailboxOn(tb testing.TB, setup func(*smtp.Server), secure *tls.Config) *mailbox {
 	tb.Helper()
 	m := &mailbox{tb: tb}
 	m.server = smtp.NewServer(m)
@@ -159,6 +166,9 @@ func newMailbox(tb testing.TB, setup func(*smtp.Server)) *mailbox {
 		tb.Fatal(err)
 	}
 	m.addr = listener.Addr().String()
+	if secure != nil {
+		listener = tls.NewListener(listener, secure)
+	}
 	var ended sync.WaitGroup
 	ended.Go(func() { _ = m.server.Serve(listener) })
 	tb.Cleanup(func() {
@@ -168,11 +178,11 @@ func newMailbox(tb testing.TB, setup func(*smtp.Server)) *mailbox {
 	return m
 }
 
-// serveTLS makes the listener one of TLS from the start.
-func (m *mailbox) channel(mode MailTLS, trust *tls.Config) *SMTP {
+// channel returns a way to the server.
+func (m *mailbox) channel() *SMTP {
 	m.tb.Helper()
 	s, err := NewSMTP(SMTPOptions{
-		Addr: m.addr, From: "Scopegate <scopegate@gw.example>", Mode: mode, TLS: trust, Name: "smtp",
+		Addr: m.addr, From: "Scopegate <scopegate@gw.example>", Mode: NoTLS, Name: "smtp",
 	})
 	if err != nil {
 		m.tb.Fatal(err)

@@ -30,15 +30,23 @@ func (n *Notifier) load() error {
 	return n.journal.view(func(tx *bolt.Tx) error {
 		n.common.load(tx)
 		return tx.Bucket(bucketOpen).ForEach(func(id, text []byte) error {
-			o := new(open)
-			if err := json.Unmarshal(text, o); err != nil || o.Message == nil || o.Message.ID != string(id) {
+			if o := readOpen(id, text); o != nil {
+				n.open[o.Message.ID] = o
+			} else {
 				n.log.Error("a message in the journal cannot be read, and is left out", "id", string(id))
-				return nil
 			}
-			n.open[o.Message.ID] = o
 			return nil
 		})
 	})
+}
+
+// readOpen is the inverse of put. It returns nil for what is damaged.
+func readOpen(id, text []byte) *open {
+	o := new(open)
+	if err := json.Unmarshal(text, o); err != nil || o.Message == nil || o.Message.ID != string(id) || len(o.Message.Events) == 0 {
+		return nil
+	}
+	return o
 }
 
 func (o *open) put(tx *bolt.Tx) error {
@@ -174,22 +182,15 @@ func (r *round) due() (batches []batch, next time.Time, err error) {
 	err = r.n.journal.view(func(tx *bolt.Tx) error {
 		var list []pending
 		isDue := false
-		flush := func() error {
+		flush := func() {
 			if isDue {
-				b, err := r.n.batchOf(tx, list, r.s.channels[list[0].to.channel].Personal())
-				if err != nil {
-					return err
-				}
-				batches = append(batches, b)
+				batches = append(batches, r.n.batchOf(tx, list, r.s.channels[list[0].to.channel].Personal()))
 			}
 			list, isDue = nil, false
-			return nil
 		}
 		if err := eachPending(tx, func(p *pending) error {
 			if len(list) > 0 && p.to != list[0].to {
-				if err := flush(); err != nil {
-					return err
-				}
+				flush()
 			}
 			if busy[p.to] || elsewhere[p.to.keyOf(p.event)] || !r.mayTell(tx, p) {
 				return nil
@@ -204,7 +205,8 @@ func (r *round) due() (batches []batch, next time.Time, err error) {
 		}); err != nil {
 			return err
 		}
-		return flush()
+		flush()
+		return nil
 	})
 	return batches, next, err
 }
@@ -233,7 +235,7 @@ func (r *round) underWay() (keys map[string]bool, recipients map[recipient]bool)
 
 // batchOf returns what of a recipient's pending events goes into one message: for a program
 // all in full, and for people the most urgent, and how many more there are.
-func (n *Notifier) batchOf(tx *bolt.Tx, list []pending, personal bool) (batch, error) {
+func (n *Notifier) batchOf(tx *bolt.Tx, list []pending, personal bool) batch {
 	b := batch{to: list[0].to}
 	slices.SortStableFunc(list, func(a, b pending) int { return rank(a.kind) - rank(b.kind) })
 	for i := range list {
@@ -249,10 +251,10 @@ func (n *Notifier) batchOf(tx *bolt.Tx, list []pending, personal bool) (batch, e
 			b.rest = append(b.rest, list[i].event)
 		default:
 			b.more = true
-			return b, nil
+			return b
 		}
 	}
-	return b, nil
+	return b
 }
 
 func (r *round) messageOf(b *batch) *Message {

@@ -157,7 +157,7 @@ func (s *SMTP) dialer(ctx context.Context, c *connection) mail.DialContextFunc {
 func (c *connection) close() {
 	if c.Conn != nil {
 		c.stop()
-		_ = c.Conn.Close()
+		_ = c.Close()
 	}
 }
 

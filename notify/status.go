@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"maps"
 	"slices"
@@ -175,7 +176,7 @@ func (n *Notifier) testOne(ctx context.Context, s *setup, c Channel, to string) 
 	}
 	at := n.now()
 	e := Event{
-		ID: EventID(Test, "", at.Format(time.RFC3339Nano)), Kind: Test, At: at,
+		ID: EventID(Test, "", rand.Text()), Kind: Test, At: at,
 		Text: "This is a test: messages of Scopegate arrive here.",
 	}
 	ctx, cancel := context.WithTimeout(ctx, s.Timing.Attempt)

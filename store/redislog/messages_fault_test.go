@@ -207,7 +207,7 @@ func TestTellersNewNode(t *testing.T) {
 func TestTellersUnderFaults(t *testing.T) {
 	t.Parallel()
 	c := newTellers(t, 3)
-	const steps = 30
+	const steps = 18
 	random := rand.New(rand.NewPCG(1, 2))
 	var ids []string
 	kills := 0
@@ -237,6 +237,9 @@ func TestTellersUnderFaults(t *testing.T) {
 			c.heard.mu.Unlock()
 		default:
 			passes(t, 300*time.Millisecond)
+		}
+		if step%2 == 0 {
+			c.awaitTold(ids)
 		}
 	}
 	c.awaitTold(ids)

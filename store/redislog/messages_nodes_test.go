@@ -107,7 +107,9 @@ func (l *listener) events(tb testing.TB) (times map[string]int, ids map[string]m
 		if h.status >= 300 {
 			continue
 		}
-		var p struct{ Data struct{ Events []notify.Event } }
+		var p struct {
+			Data struct{ Events []notify.Event }
+		}
 		if err := json.Unmarshal([]byte(h.body), &p); err != nil {
 			tb.Fatal(err)
 		}
@@ -134,7 +136,7 @@ type teller struct {
 // tellerSetting is what the process gets.
 type tellerSetting struct {
 	Redis, Journal, Events, Hook, Log, State string
-	Digest                            time.Duration
+	Digest                                   time.Duration
 }
 
 const (
@@ -267,7 +269,7 @@ func (n *teller) start() {
 	if err != nil {
 		n.tb.Fatal(err)
 	}
-	n.command = exec.Command(os.Args[0])
+	n.command = exec.Command(os.Args[0]) //nolint:gosec // it is this test
 	n.command.Env = append(os.Environ(), tellerVariable+"="+string(text))
 	n.command.Stderr = os.Stderr
 	if err := n.command.Start(); err != nil {
@@ -314,10 +316,9 @@ func newTellers(tb testing.TB, count int) *tellers {
 	return c
 }
 
-// begin lets the nodes know that messages are nothing new, so that all that comes is told.
+// begin waits until messages are nothing new, so that all that comes is told.
 func (c *tellers) begin() {
 	c.tb.Helper()
-	c.estate.add(notify.Deactivated, "before")
 	client := c.server.Client(c.tb)
 	c.await("the role is known", func() bool {
 		return client.HGet(c.tb.Context(), "{scopegate}:messages", "role:webhook/all/deactivated").Val() == "1"
