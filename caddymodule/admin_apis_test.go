@@ -83,6 +83,7 @@ apis:
     account_param: tenant
     path_case: insensitive
     encoded_slash: allow
+    deprecated: {"v1": {sunset: 2098-01-01, since: 2026-01-01, link: "https://zoo.example.com/v2"}}
     upstream: {"v1": [http://127.0.0.1:9001], "v2": [https://127.0.0.1:9002]}
     operations:
       list: GET|POST /{tenant}/animals
@@ -100,6 +101,9 @@ func TestAPIs(t *testing.T) {
 		VersionFrom: []string{"header Zoo-Version", "query zoo"}, DefaultVersion: "v1", AccountParam: "tenant",
 		PathCase: "insensitive", EncodedSlash: "allow", OperationCount: 2,
 		UpstreamByVersion: map[string][]string{"v1": {"http://127.0.0.1:9001"}, "v2": {"https://127.0.0.1:9002"}},
+		Deprecated: map[string]shownDeprecation{"v1": {
+			time.Date(2098, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC), "https://zoo.example.com/v2",
+		}},
 	}
 	list, _ := getAs[[]shownAPI](t, m, "/scopegate/apis")
 	want := []shownAPI{

@@ -38,6 +38,9 @@ var reportKinds = []reportKind{
 	{"reports/legacy", quarter, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.ReportLegacy(e, u) }},
 	{"reports/contacts", week, func(e *reports.Estate, _ *reports.Usage, _ bool) any { return reports.ReportContacts(e) }},
 	{"reports/shadow", month, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.ReportShadow(e, u) }},
+	{"reports/deprecated", month, func(e *reports.Estate, u *reports.Usage, detail bool) any {
+		return reports.ReportDeprecated(e, u, detail)
+	}},
 	{"suggest", quarter, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.Suggest(e, u) }},
 }
 

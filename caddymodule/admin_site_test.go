@@ -62,6 +62,7 @@ func roleFile() string {
 apis:
   orders:
     versions: ["v1", "v2"]
+    deprecated: {"v1": 2098-01-01}
     operations:
       list: GET|POST /orders/{version}
       one: GET|PUT|DELETE /orders/{version}/{id}

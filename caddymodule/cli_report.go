@@ -42,6 +42,9 @@ each has the scopes that cover what it was used for in the window.`, "90d", writ
 nobody can be asked.`, "", writeContacts),
 		reportOf("shadow", "Tells when it is safe to enforce what is in shadow", `Holds what tokens with shadow scopes were used for in the window against these scopes, and
 lists what sites in shadow have let through.`, "30d", writeShadow),
+		reportOf("deprecated", "Lists who still uses versions that are deprecated", `Lists the versions that the scope file has as deprecated, each with its sunset, with how many
+active tokens may use it, and with those that have used it in the window: when last, and whom
+to ask. With --token or --json also those that may use it and have not.`, "30d", writeDeprecated),
 	)
 	return cmd
 }

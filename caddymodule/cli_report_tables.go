@@ -261,3 +261,31 @@ func writeShadow(w io.Writer, r *reports.ShadowReport) {
 	}
 	writeBasis(w, &r.Basis)
 }
+
+func writeDeprecated(w io.Writer, r *reports.DeprecatedReport) {
+	if len(r.Versions) == 0 {
+		fmt.Fprintln(w, "No version is deprecated.")
+		writeBasis(w, &r.Basis)
+		return
+	}
+	fmt.Fprintln(w, "API\tVERSION\tSUNSET\tGRANTED\tUSED\tREQUESTS\tLINK")
+	users := false
+	for i := range r.Versions {
+		v := &r.Versions[i]
+		sunset := v.Sunset.UTC().Format(time.DateOnly)
+		if v.Passed {
+			sunset += " (passed)"
+		}
+		fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%d\t%d\t%s\n", v.API, v.Version, sunset, v.Granted, v.Used, v.Requests, orDash(v.Link))
+		users = users || len(v.Tokens) > 0
+	}
+	if users {
+		fmt.Fprintln(w, "\nTOKEN\tAPI\tVERSION\tREQUESTS\tLAST USED\tCONTACT")
+	}
+	for i := range r.Versions {
+		for _, t := range r.Versions[i].Tokens {
+			fmt.Fprintf(w, "%s\t%s\t%s\t%d\t%s\t%s\n", t.Token, r.Versions[i].API, r.Versions[i].Version, t.Requests, showTime(t.Last), t.Contact)
+		}
+	}
+	writeBasis(w, &r.Basis)
+}

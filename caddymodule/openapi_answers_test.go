@@ -185,6 +185,7 @@ func posedFor(account string) []posed {
 		{"reports/legacy", "/scopegate/reports/legacy", "", "", 200},
 		{"reports/contacts", "/scopegate/reports/contacts", "", "", 200},
 		{"reports/shadow", "/scopegate/reports/shadow", "", "", 200},
+		{"reports/deprecated", "/scopegate/reports/deprecated?detail", "", "", 200},
 		{"suggest", "/scopegate/suggest", "", "", 200},
 		{"accounts/delete", "/scopegate/accounts/" + account, "", "", 409},
 		{"tokens/delete", ref, "", "", 200},

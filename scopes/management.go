@@ -44,6 +44,7 @@ var managementOperations = []Operation{
 	{"reports/legacy", MethodOf("GET"), "/scopegate/reports/legacy"},
 	{"reports/contacts", MethodOf("GET"), "/scopegate/reports/contacts"},
 	{"reports/shadow", MethodOf("GET"), "/scopegate/reports/shadow"},
+	{"reports/deprecated", MethodOf("GET"), "/scopegate/reports/deprecated"},
 	{"suggest", MethodOf("GET"), "/scopegate/suggest"},
 }
 
