@@ -164,9 +164,10 @@ func percentOf(x float64) string {
 
 // sparkline is a small chart without numbers: one column a step.
 type sparkline struct {
-	Summary string // in words
-	Width   int
-	Path    string
+	Requests uint64
+	Summary  string // in words
+	Width    int
+	Path     string
 }
 
 // The lengths of a sparkline, in pixels.
@@ -194,9 +195,10 @@ func newSparkline(points []point, step time.Duration) *sparkline {
 		fmt.Fprintf(&path, "M%d %dh%dv%dh-%dz", i*sparkStep, sparkHeight-height, sparkColumn, height, sparkColumn)
 	}
 	return &sparkline{
-		Summary: fmt.Sprintf("%s requests, at most %s in %s", formatNumber(sum), formatNumber(most), strings.TrimSuffix(stepName(step), " each")),
-		Width:   len(points)*sparkStep - (sparkStep - sparkColumn),
-		Path:    path.String(),
+		Requests: sum,
+		Summary:  fmt.Sprintf("%s requests, at most %s in %s", formatNumber(sum), formatNumber(most), strings.TrimSuffix(stepName(step), " each")),
+		Width:    len(points)*sparkStep - (sparkStep - sparkColumn),
+		Path:     path.String(),
 	}
 }
 

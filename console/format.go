@@ -14,6 +14,8 @@ var functions = template.FuncMap{
 	"number":  func(n any) (string, error) { return withCount(n, formatNumber) },
 	"short":   func(n any) (string, error) { return withCount(n, formatShort) },
 	"percent": formatPercent,
+	"share":   func(part, whole int) string { return formatPercent(uint64(max(part, 0)), uint64(max(whole, 0))) },
+	"columns": func(methods []string) int { return 1 + len(methods) }, // of the matrix
 	"count":   formatCount,
 	"ago":     formatAgo,
 	"moment":  formatMoment,

@@ -62,17 +62,23 @@ func showNodes(v *visit) error {
 	if err := ask(v.client, "/scopegate/status", &s); err != nil {
 		return err
 	}
-	p := nodesPage{nodeStatus: s}
-	newest := s.Revision
-	for i := range s.Nodes {
-		newest = max(newest, s.Nodes[i].Revision)
-	}
-	for i := range s.Nodes {
-		one := standingOf(&s.Nodes[i], newest, time.Now())
-		p.Advised = p.Advised || one.Advice != nil
-		p.Nodes = append(p.Nodes, one)
+	p := nodesPage{nodeStatus: s, Nodes: standingsOf(s.Nodes, s.Revision)}
+	for i := range p.Nodes {
+		p.Advised = p.Advised || p.Nodes[i].Advice != nil
 	}
 	return v.show(http.StatusOK, "nodes", "Nodes", Root+"nodes", p)
+}
+
+// standingsOf tells how nodes stand, where this one has a revision.
+func standingsOf(nodes []node, newest uint64) []standing {
+	for i := range nodes {
+		newest = max(newest, nodes[i].Revision)
+	}
+	all := make([]standing, len(nodes))
+	for i := range nodes {
+		all[i] = standingOf(&nodes[i], newest, time.Now())
+	}
+	return all
 }
 
 // standingOf tells how a node stands, where newest is the highest revision of all.

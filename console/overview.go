@@ -1,60 +1,23 @@
 package console
 
-import (
-	"net/http"
-	"time"
-)
+import "net/http"
 
 // status is what the route of that name answers, as far as pages show it.
 type status struct {
-	Revision uint64       `json:"revision"`
-	Mode     string       `json:"mode"`
-	Stale    bool         `json:"stale"`
-	Problem  string       `json:"problem"`
-	Pending  int          `json:"pending"`
-	Nodes    []statusNode `json:"nodes"`
+	Revision uint64 `json:"revision"`
+	Mode     string `json:"mode"`
+	Stale    bool   `json:"stale"`
+	Problem  string `json:"problem"`
+	Nodes    []node `json:"nodes"`
 	Store    struct {
-		ReadOnly bool `json:"read_only"`
-		APIs     int  `json:"apis"`
-		Accounts int  `json:"accounts"`
+		APIs     int `json:"apis"`
+		Accounts int `json:"accounts"`
 		Tokens   struct {
 			Active   int `json:"active"`
 			Inactive int `json:"inactive"`
 			Damaged  int `json:"damaged"`
 		} `json:"tokens"`
 	} `json:"store"`
-}
-
-// statusNode is one server that decides.
-type statusNode struct {
-	ID               string    `json:"id"`
-	Name             string    `json:"name"`
-	Revision         uint64    `json:"revision"`
-	StalenessSeconds float64   `json:"staleness_seconds"`
-	Version          string    `json:"version"`
-	LastSeen         time.Time `json:"last_seen"`
-}
-
-// Called is what people call a node.
-func (n *statusNode) Called() string {
-	if n.Name != "" {
-		return n.Name
-	}
-	return n.ID
-}
-
-// State tells how a node is, against the newest revision there is.
-func (s *status) State(n *statusNode) badge {
-	const slow, gone = 10, 60 // seconds
-	switch {
-	case n.StalenessSeconds >= gone:
-		return badge{"stale", "bad"}
-	case n.StalenessSeconds >= slow:
-		return badge{"late", "warn"}
-	case n.Revision < s.Revision:
-		return badge{"catching up", "info"}
-	}
-	return badge{"current", "good"}
 }
 
 // badge is a state in a word or two. Kind is good, warn, bad, info or "".
@@ -76,6 +39,9 @@ type overviewPage struct {
 	Attention    *attentionReport // nil: it may not be seen
 	AttentionDue freshness
 }
+
+// Nodes tells how the nodes stand.
+func (o *overviewPage) Nodes() []standing { return standingsOf(o.Status.Nodes, o.Status.Revision) }
 
 // Fresh reports whether there is no token yet but those that manage.
 func (o *overviewPage) Fresh() bool {
@@ -110,13 +76,4 @@ func overview(v *visit) error {
 		}
 	}
 	return v.show(http.StatusOK, "overview", "Overview", Root, &o)
-}
-
-// Heard tells how long ago a node has heard of the others.
-func (n *statusNode) Heard() string {
-	const never = 1e8 // seconds; more is no time
-	if n.StalenessSeconds >= never {
-		return "not since it was started"
-	}
-	return distance(-time.Duration(n.StalenessSeconds * float64(time.Second)))
 }

@@ -18,8 +18,11 @@ var pages = map[string]page{
 	"GET " + Root + "explain":                    showExplain,
 	"POST " + Root + "explain":                   postExplain,
 
-	"GET " + Root + "create-token":                       showTokenForm,
-	"POST " + Root + "create-token":                      createToken,
+	"GET " + Root + "create-token":             showTokenForm,
+	"POST " + Root + "create-token":            createToken,
+	"GET " + Root + "tokens":                   tokens,
+	"GET " + Root + "tokens/{account}/{token}": showToken,
+
 	"GET " + Root + "tokens/{account}/{token}/{action}":  showAction,
 	"POST " + Root + "tokens/{account}/{token}/{action}": doAction,
 }

@@ -259,6 +259,9 @@ func boundsText(limits []Limit, write func(*Limit) string) string {
 	return "{" + strings.Join(texts, ", ") + "}"
 }
 
+// YAML returns a scope as a scope file has it, on one line.
+func (s *Scope) YAML() string { return "{" + scopeText(s) + "}" }
+
 func scopeText(s *Scope) string {
 	text := "api: " + scalar(s.API)
 	switch len(s.Versions) {
