@@ -92,7 +92,9 @@ func TestConsoleCredential(t *testing.T) {
 	ordinary := freeAddr(t)
 	g := startGateway(t, adminSite("", ordinary), roleFile())
 	b := signIn(t, g, "admin")
-	uses := func(credential string) int { return ask(t, http.MethodGet, "http://"+ordinary+"/orders/v1", credential).status }
+	uses := func(credential string) int {
+		return ask(t, http.MethodGet, "http://"+ordinary+"/orders/v1", credential).status
+	}
 	const path = "/console/tokens/acme/less/"
 
 	form := withBefore(nil, b.get(t, path+"issue").body)

@@ -6,12 +6,12 @@ import (
 	"strconv"
 )
 
-// newAccountForm returns the form to create an account.
+// newAccountForm returns the form to create an account. Other ids of it are for the scope
+// file: no token may give an account those.
 func newAccountForm() *form {
 	return &form{Fields: []*field{
 		{Name: "name", Key: "name", Label: "Name", Required: true, Most: 63, Example: "acme", Hint: "Letters, digits, and . _ - after the first. It cannot be changed."},
 		{Name: "title", Key: "title", Label: "Title", Example: "Acme Corp", Hint: "What people call it."},
-		{Name: "ids", Key: "ids", Label: "Other ids", Example: "IRab12cd34", Hint: "Where an API's paths name the account: what they call it beside its name. Several are separated by spaces."},
 		{Name: "max", Key: "max_active_tokens", Label: "Active tokens at most", Type: "number", Example: "20", Hint: "Scoped tokens; 20 if nothing is given."},
 	}}
 }
@@ -28,10 +28,9 @@ func showAccountForm(v *visit) error {
 
 // wantedAccount is an account to create, as the route takes it.
 type wantedAccount struct {
-	Name            string   `json:"name"`
-	Title           string   `json:"title,omitempty"`
-	IDs             []string `json:"ids,omitempty"`
-	MaxActiveTokens int      `json:"max_active_tokens,omitempty"`
+	Name            string `json:"name"`
+	Title           string `json:"title,omitempty"`
+	MaxActiveTokens int    `json:"max_active_tokens,omitempty"`
 }
 
 // createAccount creates an account.
@@ -41,7 +40,7 @@ func createAccount(v *visit) error {
 	}
 	f := newAccountForm()
 	f.read(v.r.PostForm)
-	wanted := wantedAccount{Name: f.value("name"), Title: f.value("title"), IDs: separate(f.value("ids"))}
+	wanted := wantedAccount{Name: f.value("name"), Title: f.value("title")}
 	if most := f.field("max"); most.Value != "" {
 		var err error
 		if wanted.MaxActiveTokens, err = strconv.Atoi(most.Value); err != nil || wanted.MaxActiveTokens < 1 {
