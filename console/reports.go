@@ -28,7 +28,7 @@ type activityReport struct {
 
 // activitySeries is the requests of all tokens, or of one.
 type activitySeries struct {
-	Token    string        `json:"token"` // account/name
+	ID       string        `json:"id"` // of the token
 	Requests uint64        `json:"requests"`
 	Denied   uint64        `json:"denied"`
 	Failed   uint64        `json:"failed"`
@@ -46,11 +46,11 @@ func (a *activityReport) Chart() *chart { return newChart(a.Points, a.step()) }
 func (a *activityReport) Denials() []bar { return newBars(a.Reasons) }
 
 // activityTarget returns where a report of the activity of some tokens is; of all of them
-// if none are named.
-func activityTarget(window string, tokens ...string) string {
+// if there are no ids.
+func activityTarget(window string, ids ...string) string {
 	query := url.Values{"window": {window}}
-	if len(tokens) > 0 {
-		query.Set("tokens", strings.Join(tokens, ","))
+	if len(ids) > 0 {
+		query.Set("tokens", strings.Join(ids, ","))
 	}
 	return "/scopegate/reports/activity?" + query.Encode()
 }

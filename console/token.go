@@ -69,7 +69,7 @@ func (v *visit) askIfMay(target string, value any) (bool, error) {
 // askActivity asks what the token did over time.
 func (p *tokenPage) askActivity(v *visit) error {
 	report := new(activityReport)
-	may, err := v.askIfMay(activityTarget(tokenWindow, p.Token), report)
+	may, err := v.askIfMay(activityTarget(tokenWindow, p.ID), report)
 	if err != nil || !may || len(report.Tokens) == 0 {
 		return err
 	}

@@ -184,12 +184,12 @@ func tokens(v *visit) error {
 
 // countUses tells how the tokens of a page were used, if the one that asks may know.
 func (v *visit) countUses(p *tokensPage) error {
-	names := make([]string, len(p.Tokens))
+	ids := make([]string, len(p.Tokens)) // a name may have been another token's before
 	for i := range p.Tokens {
-		names[i] = p.Tokens[i].Token
+		ids[i] = p.Tokens[i].ID
 	}
-	target := activityTarget(tokensWindow, names...)
-	if len(names) == 0 || !v.client.May(http.MethodGet, target) {
+	target := activityTarget(tokensWindow, ids...)
+	if len(ids) == 0 || !v.client.May(http.MethodGet, target) {
 		return nil
 	}
 	var used activityReport
@@ -197,12 +197,12 @@ func (v *visit) countUses(p *tokensPage) error {
 		return err
 	}
 	p.Counted = true
-	byName := make(map[string]*activitySeries, len(used.Tokens))
+	byID := make(map[string]*activitySeries, len(used.Tokens))
 	for i := range used.Tokens {
-		byName[used.Tokens[i].Token] = &used.Tokens[i]
+		byID[used.Tokens[i].ID] = &used.Tokens[i]
 	}
 	for i := range p.Tokens {
-		if series := byName[p.Tokens[i].Token]; series != nil {
+		if series := byID[p.Tokens[i].ID]; series != nil {
 			p.Tokens[i].Used, p.Tokens[i].Spark = series, newSparkline(series.Points, used.step())
 		}
 	}
