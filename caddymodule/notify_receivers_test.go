@@ -72,7 +72,9 @@ func startReceivers(t *testing.T) *receivers {
 
 // take notes what a webhook tells of.
 func (r *receivers) take(body []byte) error {
-	var payload struct{ Data struct{ Events []notify.Event } }
+	var payload struct {
+		Data struct{ Events []notify.Event }
+	}
 	if err := json.Unmarshal(body, &payload); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ func (f *finder) deactivated() {
 	}
 	f.add(found{
 		kind: Deactivated, occasion: t.Deactivation, at: t.Updated,
-		text: fmt.Sprintf("is deactivated since %s at the latest; its requests are refused", date(t.Updated)),
+		text: fmt.Sprintf("was deactivated, on %s at the latest; its requests are refused", date(t.Updated)),
 		hint: "log --name " + t.Ref(),
 	})
 }

@@ -81,7 +81,7 @@ func TestFind(t *testing.T) {
 		{"many errors since before", func(_ *Token, u *Used) {
 			u.Hours = []Hour{hour(0, 500, 100), hour(day, 500, 100), hour(2*day, 500, 100)}
 		}, ""},
-		{"deactivated", func(t *Token, _ *Used) { t.Inactive, t.Deactivation, t.Updated = true, "x", ago(time.Hour) }, "is deactivated since 2027-03-01 11:00 UTC"},
+		{"deactivated", func(t *Token, _ *Used) { t.Inactive, t.Deactivation, t.Updated = true, "x", ago(time.Hour) }, "was deactivated, on 2027-03-01 11:00 UTC at the latest"},
 		{"deactivated long ago", func(t *Token, _ *Used) { t.Inactive, t.Deactivation, t.Updated = true, "x", ago(8*day) }, ""},
 		{"made inactive", func(t *Token, _ *Used) { t.Inactive, t.Updated = true, ago(time.Hour) }, ""},
 		{"deleted", func(t *Token, _ *Used) { t.Deleted, t.Inactive, t.Updated = true, true, ago(time.Hour) }, "was deleted on 2027-03-01 11:00 UTC"},
