@@ -112,6 +112,10 @@ var rules = []rule{
 		why: "whoever serves the page hands it the management routes, as the holder of a credential has them",
 	},
 	{
+		applies: is("notify"), forbids: thirdPartyBut("go.etcd.io/bbolt", "github.com/wneessen/go-mail", module+"/scopes"),
+		why: "notify tells people of what it is given; whoever calls it reads the store and what was counted",
+	},
+	{
 		applies: not(is("notify")), forbids: isBelow("github.com/wneessen/go-mail"),
 		why: "only notify knows the library that sends mail, so that what it may do wrong is looked after in one place",
 	},
@@ -243,6 +247,10 @@ func TestImportRulesBite(t *testing.T) {
 		{"/notify", caddy, false},
 		{"/notify", "net/http", true},
 		{"/notify", "github.com/wneessen/go-mail", true},
+		{"/notify", "go.etcd.io/bbolt", true},
+		{"/notify", module + "/scopes", true},
+		{"/notify", module + "/usage", false},
+		{"/notify", module + "/reports", false},
 		{"/caddymodule", "github.com/wneessen/go-mail", false},
 		{"/store/redislog", module + "/notify", true},
 		{"/proxy", module + "/notify", false},

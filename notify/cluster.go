@@ -295,14 +295,7 @@ func (r *round) takeMarks(ctx context.Context, list []pending, marks []Mark) err
 		}
 	}
 	if len(told) > 0 {
-		if err := r.n.journal.update(func(tx *bolt.Tx) error {
-			for i := range told {
-				if err := settle(tx, told[i].to, []string{told[i].event}, r.now); err != nil {
-					return err
-				}
-			}
-			return nil
-		}); err != nil {
+		if err := r.n.journal.update(func(tx *bolt.Tx) error { return settle(tx, told, r.now) }); err != nil {
 			return err
 		}
 	}
@@ -312,7 +305,9 @@ func (r *round) takeMarks(ctx context.Context, list []pending, marks []Mark) err
 // takeOver makes messages this node's whose node is gone.
 func (r *round) takeOver(ctx context.Context) error {
 	for _, o := range r.n.open {
-		if !o.free || o.mine || o.Settled || r.s.channels[o.Message.Channel] == nil || r.n.status.isStopped(o.Message.Channel) {
+		// What is for a channel that nobody has any more is taken in the end, to be given up.
+		canSend := r.s.channels[o.Message.Channel] != nil && !r.n.status.isStopped(o.Message.Channel)
+		if !o.free || o.mine || o.Settled || !canSend && r.now.Sub(o.Message.At) <= r.s.Timing.GiveUp {
 			continue
 		}
 		mine, err := r.claim(ctx, o)
@@ -347,9 +342,8 @@ func (r *round) claim(ctx context.Context, o *open) (mine bool, err error) {
 	}
 	var list []pending
 	var marks []Mark
-	for _, id := range o.Message.ids() {
-		p := pending{to: o.Message.recipient(), event: id}
-		if key := p.to.keyOf(id); byKey[key] != "" {
+	for _, p := range o.Message.pending() {
+		if key := p.to.keyOf(p.event); byKey[key] != "" {
 			list, marks = append(list, p), append(marks, Mark{key, byKey[key]})
 		}
 	}

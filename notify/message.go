@@ -22,11 +22,13 @@ type Message struct {
 }
 
 const (
-	// maxEvents is how many events a message tells of.
+	// maxEvents is how many events a message for people tells of, and maxRest how many more it
+	// counts.
 	maxEvents = 50
-	// maxRest is how many more it counts, on a channel for people. Programs get each of them,
-	// in more messages.
-	maxRest = 10_000
+	maxRest   = 10_000
+	// maxBatch is how many events a message for programs has. They get all of them in full, in
+	// more messages.
+	maxBatch = 200
 )
 
 // recipient is whom a message is for.
@@ -47,6 +49,16 @@ func (m *Message) ids() []string {
 		ids = append(ids, m.Events[i].ID)
 	}
 	return append(ids, m.Rest...)
+}
+
+// pending returns all its events as what its recipient is to be told of.
+func (m *Message) pending() []pending {
+	ids := m.ids()
+	list := make([]pending, len(ids))
+	for i, id := range ids {
+		list[i] = pending{to: m.recipient(), event: id}
+	}
+	return list
 }
 
 // keys returns the names of all its events, as told to its recipient.

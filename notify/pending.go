@@ -2,7 +2,6 @@ package notify
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"strings"
 	"time"
@@ -46,113 +45,6 @@ func eachPending(tx *bolt.Tx, fn func(*pending) error) error {
 		}
 		return nil
 	})
-}
-
-// maxText bounds what is kept of each text of an event.
-const maxText = 1000
-
-// Offer tells what there is to be told of. Events that were offered before are nothing new,
-// whatever became of them: so it can be called with all that is found, as often as one likes. The
-// first time it must be: what is found later is news.
-// When it returns, no new one is forgotten any more, even if the process is killed.
-func (n *Notifier) Offer(events []Event) error {
-	s := n.setup.Load()
-	if s == nil || len(s.channels) == 0 {
-		return nil
-	}
-	now := n.now()
-	var add []pending
-	var roles []string
-	var seen [][]byte
-	news := make(map[string]*Event)
-	err := n.journal.view(func(tx *bolt.Tx) error {
-		for _, role := range s.roles() {
-			if tx.Bucket(bucketRoles).Get([]byte(role)) == nil {
-				roles = append(roles, role)
-			}
-		}
-		for i := range events {
-			e := &events[i]
-			if !s.wants(e.Kind) {
-				continue
-			}
-			for _, to := range s.recipientsOf(e) {
-				p := pending{to, e.ID, e.Kind, now}
-				if done := tx.Bucket(bucketDone).Get([]byte(to.keyOf(e.ID))); done != nil {
-					if now.Sub(timeOf(done)) > doneRefreshed {
-						seen = append(seen, []byte(to.keyOf(e.ID)))
-					}
-					continue
-				}
-				if tx.Bucket(bucketPending).Get(p.key()) == nil {
-					add = append(add, p)
-					news[e.ID] = e
-				}
-			}
-		}
-		return nil
-	})
-	if err != nil || len(add)+len(roles)+len(seen) == 0 {
-		return err
-	}
-	if err := n.journal.update(func(tx *bolt.Tx) error {
-		return errors.Join(putEvents(tx, news), putPending(tx, add), putRoles(tx, roles, now), putDone(tx, seen, now))
-	}); err != nil {
-		return err
-	}
-	n.offered.Store(true)
-	n.wake()
-	return nil
-}
-
-func putEvents(tx *bolt.Tx, events map[string]*Event) error {
-	for id, e := range events {
-		clipped := *e
-		for _, text := range []*string{&clipped.Token, &clipped.Account, &clipped.Description, &clipped.Contact.Name, &clipped.Text, &clipped.Hint} {
-			*text = clip(*text, maxText)
-		}
-		text, err := json.Marshal(&clipped)
-		if err != nil {
-			return err
-		}
-		if err := tx.Bucket(bucketEvents).Put([]byte(id), text); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func putPending(tx *bolt.Tx, list []pending) error {
-	for i := range list {
-		if err := tx.Bucket(bucketPending).Put(list[i].key(), list[i].value()); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// putDone takes note that keys were told of.
-func putDone(tx *bolt.Tx, keys [][]byte, at time.Time) error {
-	for _, key := range keys {
-		if err := tx.Bucket(bucketDone).Put(key, appendTime(nil, at)); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// settle takes note that a recipient was told of events.
-func settle(tx *bolt.Tx, to recipient, events []string, at time.Time) error {
-	for _, id := range events {
-		p := pending{to: to, event: id}
-		if err := tx.Bucket(bucketPending).Delete(p.key()); err != nil {
-			return err
-		}
-		if err := putDone(tx, [][]byte{[]byte(to.keyOf(id))}, at); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 const (

@@ -128,7 +128,7 @@ func (r *round) close(o *open) error {
 		if err := tx.Bucket(bucketOpen).Delete([]byte(o.Message.ID)); err != nil {
 			return err
 		}
-		return settle(tx, o.Message.recipient(), o.Message.ids(), r.now)
+		return settle(tx, o.Message.pending(), r.now)
 	})
 }
 
@@ -143,6 +143,10 @@ func (r *round) gather(ctx context.Context) error {
 		return err
 	}
 	r.n.nextDue = next
+	if len(batches) > maxBatches {
+		batches = batches[:maxBatches]
+		r.n.offered.Store(true)
+	}
 	for i := range batches {
 		o := &open{Message: r.messageOf(&batches[i]), mine: true}
 		if len(o.Message.Events) == 0 {
@@ -158,6 +162,9 @@ func (r *round) gather(ctx context.Context) error {
 	}
 	return nil
 }
+
+// maxBatches is how many messages are made in one round, so that it ends well within a lease.
+const maxBatches = 500
 
 // batch is what is due for one recipient.
 type batch struct {
@@ -237,10 +244,14 @@ func (r *round) underWay() (keys map[string]bool, recipients map[recipient]bool)
 // all in full, and for people the most urgent, and how many more there are.
 func (n *Notifier) batchOf(tx *bolt.Tx, list []pending, personal bool) batch {
 	b := batch{to: list[0].to}
+	most := maxBatch
+	if personal {
+		most = maxEvents
+	}
 	slices.SortStableFunc(list, func(a, b pending) int { return rank(a.kind) - rank(b.kind) })
 	for i := range list {
 		switch {
-		case len(b.events) < maxEvents:
+		case len(b.events) < most:
 			e := new(Event)
 			if err := json.Unmarshal(tx.Bucket(bucketEvents).Get([]byte(list[i].event)), e); err != nil {
 				n.log.Error("an event in the journal cannot be read, and is left out", "id", list[i].event)

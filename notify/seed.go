@@ -3,6 +3,7 @@ package notify
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -94,11 +95,6 @@ func (r *round) seed(ctx context.Context, known map[string]bool) error {
 		r.n.log.Info("messages are new here: nobody is told of what was so before", "events", len(old))
 	}
 	return r.n.journal.update(func(tx *bolt.Tx) error {
-		for i := range old {
-			if err := settle(tx, old[i].to, []string{old[i].event}, r.now); err != nil {
-				return err
-			}
-		}
-		return knowRoles(tx, roles)
+		return errors.Join(settle(tx, old, r.now), knowRoles(tx, roles))
 	})
 }

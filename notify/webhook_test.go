@@ -249,7 +249,7 @@ func TestWebhookTellsAll(t *testing.T) {
 	h := newHook(t)
 	n := newNode(t, Options{Channels: []Channel{h.channel()}})
 	n.known()
-	events := manyEvents(3*maxEvents + 7)
+	events := manyEvents(3*maxBatch + 7)
 	n.offer(events...)
 	n.clock.add(time.Hour)
 	n.await("all is told", func() bool { return n.pending() == 0 })

@@ -170,7 +170,7 @@ func (u *Usage) getPart(ctx context.Context, s usage.Shelf, cursor string) (rows
 
 // errNoRoom: what is left of the memory is for changes.
 var errNoRoom = errors.New("redislog: less than a quarter of what maxmemory gives this Redis is free, which is left to changes of tokens; " +
-	"give it more, or usage stays on each node")
+	"give it more, or usage stays on each node, and no message is sent to people")
 
 // checkRoom refuses when the memory of Redis gets short: a revocation must never be refused
 // for what was counted.

@@ -31,8 +31,14 @@ local function whole(n)
   return string.format('%.0f', n)
 end
 
+-- The number that a text is; zero for what is none that nodes write.
+local function number_of(text)
+  local n = tonumber(text or 0) or 0
+  return n >= 0 and n < 2 ^ 53 and n or 0
+end
+
 local function number(field)
-  return tonumber(redis.call('HGET', meta, field) or 0) or 0
+  return number_of(redis.call('HGET', meta, field) or '0')
 end
 
 local function put(hash, ...)
@@ -47,7 +53,7 @@ local function state_of(id)
     return nil
   end
   local node, ends, failures, due = string.match(text, '^(%S+) (%d+) (%d+) (%d+)$')
-  return { node = node or '-', ends = tonumber(ends) or 0, failures = tonumber(failures) or 0, due = tonumber(due) or 0 }
+  return { node = node or '-', ends = number_of(ends), failures = math.min(number_of(failures), 1000000), due = number_of(due) }
 end
 
 local function put_state(id, s)
