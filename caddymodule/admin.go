@@ -45,6 +45,7 @@ func init() {
 //	POST   /scopegate/tokens/{ref}/activate
 //	POST   /scopegate/tokens/{ref}/deactivate
 //	GET    /scopegate/reports/{report}?window=&token=&detail=
+//	GET    /scopegate/reports/activity?window=&tokens=  at most 100 tokens, with commas between
 //	GET    /scopegate/suggest?window=&token=
 //	GET    /scopegate/backup                           the answer is a copy of the store
 //	POST   /scopegate/restore                          the body is such a copy

@@ -3,6 +3,7 @@ package caddymodule
 import (
 	"context"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/caddyserver/caddy/v2"
@@ -45,13 +46,13 @@ var reportKinds = []reportKind{
 }
 
 func (m *management) reportRoutes() []caddy.AdminRoute {
-	routes := make([]caddy.AdminRoute, len(reportKinds))
+	routes := make([]caddy.AdminRoute, len(reportKinds), len(reportKinds)+1)
 	for i := range reportKinds {
 		kind := &reportKinds[i]
 		answer := func(r *http.Request) (any, error) { return m.report(r, kind) }
 		routes[i] = caddy.AdminRoute{Pattern: "/scopegate/" + kind.path, Handler: resource{http.MethodGet: answer}}
 	}
-	return routes
+	return append(routes, caddy.AdminRoute{Pattern: "/scopegate/reports/activity", Handler: resource{http.MethodGet: m.activity}})
 }
 
 // maxWindow is how far back a report can look.
@@ -66,11 +67,9 @@ func (m *management) report(r *http.Request, kind *reportKind) (any, error) {
 	if err := noBody(r); err != nil {
 		return nil, err
 	}
-	window := kind.window
-	if text := values.Get("window"); text != "" {
-		if window, err = scopes.ParseInterval(text); err != nil || window > maxWindow {
-			return nil, failf(http.StatusBadRequest, "window is how far to look back, at most 400d, such as 30d, not %q", text)
-		}
+	window, err := readWindow(values, kind.window)
+	if err != nil {
+		return nil, err
 	}
 	detail, err := switched(values, "detail")
 	if err != nil {
@@ -84,33 +83,57 @@ func (m *management) report(r *http.Request, kind *reportKind) (any, error) {
 	if err != nil {
 		return nil, err
 	}
-	used, err := m.collect(r.Context(), estate, window, values.Has("token"))
+	used, err := m.collect(r.Context(), estate, window, values.Get("token") != "")
 	if err != nil {
 		return nil, err
 	}
 	return kind.make(estate, used, detail), nil
 }
 
+// readWindow reads how far to look back.
+func readWindow(values url.Values, usual time.Duration) (time.Duration, error) {
+	text := values.Get("window")
+	if text == "" {
+		return usual, nil
+	}
+	window, err := scopes.ParseInterval(text)
+	if err != nil || window > maxWindow {
+		return 0, failf(http.StatusBadRequest, "window is how far to look back, at most 400d, such as 30d, not %q", text)
+	}
+	return window, nil
+}
+
 // collect reads what was counted in the window before now, on all nodes as far as they
 // have told.
 func (m *management) collect(ctx context.Context, estate *reports.Estate, window time.Duration, one bool) (*reports.Usage, error) {
-	ledger, err := m.usage()
+	source, missing, err := m.counted(ctx, estate.Now)
 	if err != nil {
 		return nil, err
 	}
-	if ledger == nil {
-		return reports.Collect(uncounted{estate.Now}, estate, window, "")
-	}
-	missing := ledger.Sync(ctx)
 	id := ""
 	if one {
 		id = estate.Tokens[0].ID
 	}
-	used, err := reports.Collect(ledger, estate, window, id)
-	if err == nil && missing != nil {
-		used.Missing = "the latest counts of other nodes: " + missing.Error()
+	used, err := reports.Collect(source, estate, window, id)
+	if err == nil {
+		used.Missing = missing
 	}
 	return used, err
+}
+
+// counted returns what was counted on all nodes, and what is known to be missing of that.
+func (m *management) counted(ctx context.Context, now time.Time) (source reports.Source, missing string, err error) {
+	ledger, err := m.usage()
+	if err != nil {
+		return nil, "", err
+	}
+	if ledger == nil {
+		return uncounted{now}, "", nil
+	}
+	if err := ledger.Sync(ctx); err != nil {
+		missing = "the latest counts of other nodes: " + err.Error()
+	}
+	return ledger, missing, nil
 }
 
 // uncounted is what was counted where nothing was.

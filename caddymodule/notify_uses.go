@@ -105,7 +105,7 @@ func (f *finding) used(id string) (*notify.Used, error) {
 	c := collected{hours: make(map[time.Time]*notify.Hour), versions: make(map[notify.UsedVersion]bool)}
 	c.since = f.now.UTC().Truncate(day).Add(-2 * day)
 	window := max(notify.VersionsUsed, notify.Recent+notify.DenialsBefore)
-	err := f.ledger.Each(usage.Query{From: f.now.Add(-window), To: f.now, Token: id, Recorded: true}, c.add)
+	err := f.ledger.Each(usage.Query{From: f.now.Add(-window), To: f.now, Tokens: []string{id}, Recorded: true}, c.add)
 	for _, h := range c.hours {
 		c.used.Hours = append(c.used.Hours, *h)
 	}
@@ -124,6 +124,9 @@ type collected struct {
 }
 
 func (c *collected) add(s *usage.Sample) {
+	if s.Key.Token == "" {
+		return // lost: nobody knows whose it was
+	}
 	if s.Last.After(c.used.Last) {
 		c.used.Last = s.Last
 	}

@@ -1,6 +1,7 @@
 package reports_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -21,7 +22,7 @@ func (c *counted) Since() (time.Time, error) { return c.since, nil }
 
 func (c *counted) Each(q usage.Query, fn func(*usage.Sample)) error {
 	for i := range c.samples {
-		if s := &c.samples[i]; !s.At.Before(q.From) && !s.At.After(q.To) && (q.Token == "" || s.Key.Token == q.Token) {
+		if s := &c.samples[i]; !s.At.Before(q.From) && !s.At.After(q.To) && (q.Tokens == nil || s.Key.Reason == usage.ReasonLost || slices.Contains(q.Tokens, s.Key.Token)) {
 			fn(s)
 		}
 	}

@@ -75,7 +75,11 @@ func Collect(source Source, e *Estate, window time.Duration, token string) (*Usa
 			u.of(t.ID).limited = newLimited(t.Limits)
 		}
 	}
-	err = source.Each(usage.Query{From: from, To: to, Token: token}, u.add)
+	query := usage.Query{From: from, To: to}
+	if token != "" {
+		query.Tokens = []string{token}
+	}
+	err = source.Each(query, u.add)
 	return u, err
 }
 

@@ -37,6 +37,7 @@ var managementOperations = []Operation{
 	{"tokens/activate", MethodOf("POST"), "/scopegate/tokens/{account}/{token}/activate"},
 	{"tokens/deactivate", MethodOf("POST"), "/scopegate/tokens/{account}/{token}/deactivate"},
 	{"reports/usage", MethodOf("GET"), "/scopegate/reports/usage"},
+	{"reports/activity", MethodOf("GET"), "/scopegate/reports/activity"},
 	{"reports/errors", MethodOf("GET"), "/scopegate/reports/errors"},
 	{"reports/unused", MethodOf("GET"), "/scopegate/reports/unused"},
 	{"reports/overprivileged", MethodOf("GET"), "/scopegate/reports/overprivileged"},

@@ -76,8 +76,10 @@ func totals(t *testing.T, l *Ledger, q Query) map[Key]Counts {
 // requests returns how many requests of a token were counted.
 func requests(t *testing.T, l *Ledger, token string) (all uint64) {
 	t.Helper()
-	for _, c := range totals(t, l, Query{To: always().To, Token: token}) {
-		all += c.Requests
+	for key, c := range totals(t, l, Query{To: always().To, Tokens: []string{token}}) {
+		if key.Token == token {
+			all += c.Requests
+		}
 	}
 	return all
 }

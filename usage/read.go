@@ -12,7 +12,9 @@ type Query struct {
 	// From and To are when the rows begin and end, to the hour, or to the day where hours
 	// are no longer known.
 	From, To time.Time
-	Token    string // the id of the only token to read of; "" for all
+	// Tokens are the ids of the only tokens to read of; none for all. What was lost, which
+	// may have been theirs, is read too.
+	Tokens []string
 	// Recorded: what is still in memory is left out, for whoever asks of many tokens.
 	Recorded bool
 }
@@ -79,12 +81,27 @@ func (l *Ledger) Each(q Query, fn func(*Sample)) error {
 	}
 	return l.read(func(tx *bolt.Tx) error {
 		for _, s := range shelvesBetween(tx, DayOf(q.From), DayOf(q.To)) {
-			if err := eachRow(tx, s, q.Token, func(key *Key, r *row) { q.samples(s.Day, key, r, fn) }); err != nil {
-				return err
-			}
+			q.rows(tx, s, fn)
 		}
 		return nil
 	})
+}
+
+// rows calls fn with the rows of a shelf that were asked for.
+func (q *Query) rows(tx *bolt.Tx, s Shelf, fn func(*Sample)) {
+	tell := func(key *Key, r *row) { q.samples(s.Day, key, r, fn) }
+	if len(q.Tokens) == 0 {
+		eachRow(tx, s, "", tell)
+		return
+	}
+	eachRow(tx, s, keySeparator, func(key *Key, r *row) { // of no known token
+		if key.Reason == ReasonLost {
+			tell(key, r)
+		}
+	})
+	for _, token := range q.Tokens {
+		eachRow(tx, s, token+keySeparator, tell)
+	}
 }
 
 // read reads the file while others may write it.
@@ -102,15 +119,11 @@ func (l *Ledger) read(fn func(*bolt.Tx) error) error {
 	return nil
 }
 
-// eachRow calls fn with the rows of a shelf that can be read.
-func eachRow(tx *bolt.Tx, s Shelf, token string, fn func(*Key, *row)) error {
-	prefix := ""
-	if token != "" {
-		prefix = token + keySeparator
-	}
+// eachRow calls fn with the rows of a shelf that can be read and whose keys begin with a prefix.
+func eachRow(tx *bolt.Tx, s Shelf, prefix string, fn func(*Key, *row)) {
 	rows := tx.Bucket(bucketRows).Bucket(s.key())
 	if rows == nil {
-		return nil
+		return
 	}
 	cursor := rows.Cursor()
 	for name, value := cursor.Seek([]byte(prefix)); name != nil && strings.HasPrefix(string(name), prefix); name, value = cursor.Next() {
@@ -120,7 +133,6 @@ func eachRow(tx *bolt.Tx, s Shelf, token string, fn func(*Key, *row)) error {
 			fn(&key, &r)
 		}
 	}
-	return nil
 }
 
 // samples calls fn with the parts of a row that were asked for.
