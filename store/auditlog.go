@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"encoding/binary"
 	"iter"
 	"math"
@@ -11,7 +12,11 @@ import (
 func (s *Store) Log(q LogQuery) ([]Entry, error) {
 	var entries []Entry
 	err := s.view(func(r reader) error {
+		name := []byte(q.Name)
 		for key, value := range r.audit(q) {
+			if !q.isFull(entries) && !bytes.Contains(value, name) {
+				continue // names stand in a record as they are, so that most need not be read
+			}
 			entry, err := decodeEntry(key, value)
 			if err != nil {
 				return damaged("audit entry", string(key), err)
