@@ -122,8 +122,11 @@ func axisLabels(points []point, slot float64, step time.Duration) []axisLabel {
 	var labels []axisLabel
 	for i := 0; i < len(points); i += max(every, 1) {
 		label := axisLabel{percentOf((float64(i) + 0.5) * slot), "middle", points[i].At.UTC().Format(layout)}
-		if i == 0 {
+		switch i {
+		case 0:
 			label.X, label.Anchor = "0", "start"
+		case len(points) - 1:
+			label.X, label.Anchor = "100%", "end"
 		}
 		labels = append(labels, label)
 	}

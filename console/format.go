@@ -10,16 +10,17 @@ import (
 
 // functions are what templates can call.
 var functions = template.FuncMap{
-	"asset":   assetPath,
-	"number":  func(n any) (string, error) { return withCount(n, formatNumber) },
-	"short":   func(n any) (string, error) { return withCount(n, formatShort) },
-	"percent": formatPercent,
-	"share":   func(part, whole int) string { return formatPercent(uint64(max(part, 0)), uint64(max(whole, 0))) },
-	"columns": func(methods []string) int { return 1 + len(methods) }, // of the matrix
-	"count":   formatCount,
-	"ago":     formatAgo,
-	"moment":  formatMoment,
-	"day":     formatDay,
+	"asset":    assetPath,
+	"number":   func(n any) (string, error) { return withCount(n, formatNumber) },
+	"short":    func(n any) (string, error) { return withCount(n, formatShort) },
+	"percent":  formatPercent,
+	"share":    func(part, whole int) string { return formatPercent(uint64(max(part, 0)), uint64(max(whole, 0))) },
+	"sentence": func(text string) string { return strings.ToUpper(text[:min(1, len(text))]) + text[min(1, len(text)):] },
+	"columns":  func(methods []string) int { return 1 + len(methods) }, // of the matrix
+	"count":    formatCount,
+	"ago":      formatAgo,
+	"moment":   formatMoment,
+	"day":      formatDay,
 }
 
 // withCount formats a count of any type that pages have counts in.
