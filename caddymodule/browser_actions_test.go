@@ -11,7 +11,7 @@ import (
 )
 
 // submit is the button of the form that a page is about.
-const submit = "main form button:not([type=button])"
+const submit = "main form[method=post] button:not([type=button], .default, [formaction])"
 
 // testBrowserActions does what an administrator can do to a token, by clicking.
 func testBrowserActions(t *testing.T, b *chromium, g *company) {
@@ -76,6 +76,83 @@ func testBrowserActions(t *testing.T, b *chromium, g *company) {
 	}
 }
 
+// testBrowserCreate creates an account, a token in it, and deletes them again.
+func testBrowserCreate(t *testing.T, b *chromium, g *company) {
+	t.Helper()
+	p := b.open(t, g.gateway)
+	p.signIn(t, "admin")
+	p.visit(t, "/console/create-account", http.StatusOK)
+	p.fill(t, "#f-name", "umbrella")
+	p.fill(t, "#f-title", "Umbrella")
+	if status := p.click(t, submit); status != http.StatusOK {
+		t.Fatalf("creating an account: got %d", status)
+	}
+	p.wants(t, "h1", "umbrella")
+	p.createToken(t, "umbrella", "reader")
+	p.visit(t, "/console/tokens/umbrella/reader/issue", http.StatusOK)
+	p.click(t, submit)
+	if !g.accepts(t, p.text(t, "#credential")) {
+		t.Error("the credential of the token that was created is not accepted")
+	}
+	p.visit(t, "/console/tokens/umbrella/reader/delete", http.StatusOK)
+	p.fill(t, "#confirm", "umbrella/reader")
+	p.click(t, submit)
+	p.visit(t, "/console/accounts/umbrella/delete", http.StatusOK)
+	if status := p.click(t, submit); status != http.StatusOK {
+		t.Errorf("deleting the account: got %d", status)
+	}
+	p.wants(t, "[role=status]", "deleted")
+}
+
+// createToken creates a token that may do what is marked at first of version 2 of orders,
+// which is to read.
+func (p *tab) createToken(t *testing.T, account, name string) {
+	t.Helper()
+	p.visit(t, "/console/create-token?account="+account, http.StatusOK)
+	p.fill(t, "#f-name", name)
+	get(t, p, "choosing an API", chromedp.SetValue(chromedp.CSS("#offer"), "orders/v2"))
+	if status := p.click(t, "button[value=add]"); status != http.StatusOK {
+		t.Fatalf("adding an API: got %d", status)
+	}
+	for _, label := range get(t, p, "what is marked", chromedp.AttributesAll(chromedp.CSSAll("input[name=grant]:checked"))) {
+		if !strings.HasPrefix(label["aria-label"], "GET ") {
+			t.Errorf("%s is marked at first", label["aria-label"])
+		}
+	}
+	// What is missing is told, and what was typed stays.
+	get(t, p, "leaving the browser's own checks out", chromedp.SetAttributeValue(chromedp.CSS(submit+".primary"), "formnovalidate", ""))
+	if status := p.click(t, submit+".primary"); status != http.StatusUnprocessableEntity {
+		t.Fatalf("creating a token without a description: got %d, want 422", status)
+	}
+	if got := get(t, p, "the name", chromedp.Value(chromedp.CSS("#f-name"))); got != name {
+		t.Errorf("the form came back with the name %q, want %q", got, name)
+	}
+	p.wantGood(t, "create a token, refused")
+	p.fill(t, "#f-description", "Reads orders.")
+	p.fill(t, "#f-email", "orders@umbrella.example")
+	if status := p.click(t, submit+".primary"); status != http.StatusOK {
+		t.Fatalf("creating a token: got %d", status)
+	}
+}
+
+// testBrowserExplain asks why a request is refused.
+func testBrowserExplain(t *testing.T, b *chromium, g *company) {
+	t.Helper()
+	p := b.open(t, g.gateway)
+	p.signIn(t, "admin")
+	p.visit(t, "/console/explain", http.StatusOK)
+	p.fill(t, "#f-token", "globex/connector")
+	p.fill(t, "#f-url", "/orders/v2/7")
+	if status := p.click(t, submit); status != http.StatusOK {
+		t.Fatalf("explaining: got %d", status)
+	}
+	p.wants(t, "#answer", "version_not_granted")
+	get(t, p, "a header field", chromedp.SendKeys(chromedp.CSS("#f-header"), "X-Test: "+payload("header")))
+	p.fill(t, "#f-url", "/orders/v1/7")
+	p.click(t, submit)
+	p.wants(t, "#answer", "Allowed")
+}
+
 // allowClipboard lets the test read what a page has copied.
 func (p *tab) allowClipboard(t *testing.T) {
 	t.Helper()
@@ -89,7 +166,7 @@ func (p *tab) allowClipboard(t *testing.T) {
 	})
 }
 
-// testBrowserWithoutScript signs in, looks and switches a token off in a browser that runs
+// testBrowserWithoutScript signs in, creates a token and switches one off in a browser that runs
 // no script.
 func testBrowserWithoutScript(t *testing.T, b *chromium, g *company) {
 	t.Helper()
@@ -97,6 +174,7 @@ func testBrowserWithoutScript(t *testing.T, b *chromium, g *company) {
 	p.script(t, false)
 	p.signIn(t, "admin")
 	p.wants(t, "h1", "Overview")
+	p.createToken(t, "initech", "scanner")
 	p.visit(t, "/console/tokens/initech/kiosk/deactivate", http.StatusOK)
 	p.click(t, submit)
 	if g.accepts(t, "kiosk") {

@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/chromedp"
+
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
 )
@@ -113,24 +115,53 @@ func testBrowserAttacks(t *testing.T, b *chromium) {
 	p.visit(t, "/console/sign-in?to="+url.QueryEscape("javascript:"+canary+"('to')"), http.StatusOK)
 	p.signIn(t, "admin")
 	p.wants(t, "h1", "Overview")
-	p.crawl(t, "/console/")
+	seen := p.crawl(t, "/console/")
+	query := url.QueryEscape(payload("query"))
+	for _, page := range []string{
+		"accounts?search=", "apis?search=", "audit?name=", "audit?actor=", "audit?since=", "audit?kind=", "audit?after=", "?done=", "?window=",
+		"create-token?account=", "create-token?api=", "explain?method=GET&url=", "explain?token=", "explain?from=", "explain?header=",
+	} {
+		p.shows(t, "/console/"+page+query)
+	}
+	for _, segment := range []string{"", "accounts/", "apis/", "tokens/acme/", "tokens/acme/victim/"} {
+		p.shows(t, "/console/"+segment+url.PathEscape(payload("path")))
+	}
+	for _, where := range []string{"API title", "account title", "description", "contact name", "actor"} {
+		if !strings.Contains(seen, "('"+where+"')") {
+			t.Errorf("no page shows the payload in the %s: nothing is proven by that nothing ran", where)
+		}
+	}
 }
 
-// crawl visits a page, and all that it and those lead to.
-func (p *tab) crawl(t *testing.T, start string) {
+// crawl visits a page and all that it and those lead to, each kind with some parameters of
+// its query, and returns what is to be read there.
+func (p *tab) crawl(t *testing.T, start string) string {
 	t.Helper()
+	var seen strings.Builder
 	done := map[string]bool{}
 	for left := []string{start}; len(left) > 0; left = left[1:] {
 		path := left[0]
-		if done[path] || len(done) > 80 {
+		if done[path] || len(done) > 100 {
 			continue
 		}
 		done[path] = true
-		p.visit(t, path, http.StatusOK)
-		if html := eval[string](t, p, `document.documentElement.outerHTML`); strings.Contains(html, "<img src=\"x\"") {
-			t.Errorf("%s: a payload became an element", path)
-		}
-		left = append(left, eval[[]string](t, p, `[...document.querySelectorAll("main a[href]")].map((a) => a.href)
+		p.shows(t, path)
+		seen.WriteString(eval[string](t, p, `document.body.textContent + " " + [...document.querySelectorAll("[title], [aria-label], [value], [placeholder]")].map((e) => e.outerHTML).join(" ")`))
+		left = append(left, eval[[]string](t, p, `[...document.querySelectorAll("main a[href], nav a[href]")].map((a) => a.href)
 			.filter((h) => h.startsWith(location.origin + "/console/")).map((h) => h.slice(location.origin.length).replace(/#.*/, ""))`)...)
+	}
+	return seen.String()
+}
+
+// shows shows a page, whatever its status is, and fails the test if a payload became an
+// element there.
+func (p *tab) shows(t *testing.T, path string) {
+	t.Helper()
+	response := get(t, p, "visiting "+path, chromedp.NavigateResponse(p.site+path))
+	if response == nil || response.Status >= http.StatusInternalServerError {
+		t.Errorf("visiting %s: got %v, want a page", path, response)
+	}
+	if eval[bool](t, p, `!!document.querySelector("[src='x'], [onerror], [onfocus]")`) {
+		t.Errorf("%s: a payload became an element or an attribute", path)
 	}
 }

@@ -151,6 +151,7 @@ accounts:
         environment: test
         credential: ` + digestOf("label-printer") + `
         scopes: [{api: orders, version: "v2", methods: [GET]}]
+  hooli: {title: Hooli}
   ops:
     title: Operations
     max_active_tokens: 50

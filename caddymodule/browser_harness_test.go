@@ -157,7 +157,8 @@ func (p *tab) hear(event any) {
 			p.complain("%s: %s", e.Entry.Source, e.Entry.Text)
 		}
 	case *network.EventRequestWillBeSent:
-		if !strings.HasPrefix(e.Request.URL, p.site+"/") && e.Request.URL != "about:blank" {
+		// The pictures in the browser's own controls are data, and asked of nobody.
+		if !strings.HasPrefix(e.Request.URL, p.site+"/") && e.Request.URL != "about:blank" && !strings.HasPrefix(e.Request.URL, "data:") {
 			p.complain("a request to elsewhere: %s", e.Request.URL)
 		}
 	}

@@ -21,6 +21,8 @@ func TestBrowser(t *testing.T) {
 		{"viewer", testBrowserViewer},
 		{"keyboard", testBrowserKeyboard},
 		{"actions", testBrowserActions},
+		{"create", testBrowserCreate},
+		{"explain", testBrowserExplain},
 		{"without script", testBrowserWithoutScript},
 		{"forged forms", testBrowserForgedForms},
 		{"screenshots", testBrowserScreenshots},
