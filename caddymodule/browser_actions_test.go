@@ -88,7 +88,9 @@ func testBrowserCreate(t *testing.T, b *chromium, g *company) {
 		t.Fatalf("creating an account: got %d", status)
 	}
 	p.wants(t, "h1", "umbrella")
-	p.createToken(t, "umbrella", "reader")
+	p.beginToken(t, "umbrella", "reader")
+	p.wantGood(t, "create a token, refused")
+	p.finishToken(t)
 	p.visit(t, "/console/tokens/umbrella/reader/issue", http.StatusOK)
 	p.click(t, submit)
 	if !g.accepts(t, p.text(t, "#credential")) {
@@ -104,9 +106,9 @@ func testBrowserCreate(t *testing.T, b *chromium, g *company) {
 	p.wants(t, "[role=status]", "deleted")
 }
 
-// createToken creates a token that may do what is marked at first of version 2 of orders,
-// which is to read.
-func (p *tab) createToken(t *testing.T, account, name string) {
+// beginToken fills in the form of a token that may do what is marked at first of version 2
+// of orders, which is to read, and sends it without what is required.
+func (p *tab) beginToken(t *testing.T, account, name string) {
 	t.Helper()
 	p.visit(t, "/console/create-token?account="+account, http.StatusOK)
 	p.fill(t, "#f-name", name)
@@ -127,7 +129,11 @@ func (p *tab) createToken(t *testing.T, account, name string) {
 	if got := get(t, p, "the name", chromedp.Value(chromedp.CSS("#f-name"))); got != name {
 		t.Errorf("the form came back with the name %q, want %q", got, name)
 	}
-	p.wantGood(t, "create a token, refused")
+}
+
+// finishToken fills in the rest, and creates the token.
+func (p *tab) finishToken(t *testing.T) {
+	t.Helper()
 	p.fill(t, "#f-description", "Reads orders.")
 	p.fill(t, "#f-email", "orders@umbrella.example")
 	if status := p.click(t, submit+".primary"); status != http.StatusOK {
@@ -174,7 +180,8 @@ func testBrowserWithoutScript(t *testing.T, b *chromium, g *company) {
 	p.script(t, false)
 	p.signIn(t, "admin")
 	p.wants(t, "h1", "Overview")
-	p.createToken(t, "initech", "scanner")
+	p.beginToken(t, "initech", "scanner")
+	p.finishToken(t)
 	p.visit(t, "/console/tokens/initech/kiosk/deactivate", http.StatusOK)
 	p.click(t, submit)
 	if g.accepts(t, "kiosk") {

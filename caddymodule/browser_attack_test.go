@@ -145,7 +145,9 @@ func (p *tab) crawl(t *testing.T, start string) string {
 			continue
 		}
 		done[path] = true
-		p.shows(t, path)
+		if status := p.shows(t, path); status != http.StatusOK {
+			t.Errorf("a page has a link to %s, which is answered %d", path, status)
+		}
 		seen.WriteString(eval[string](t, p, `document.body.textContent + " " + [...document.querySelectorAll("[title], [aria-label], [value], [placeholder]")].map((e) => e.outerHTML).join(" ")`))
 		left = append(left, eval[[]string](t, p, `[...document.querySelectorAll("main a[href], nav a[href]")].map((a) => a.href)
 			.filter((h) => h.startsWith(location.origin + "/console/")).map((h) => h.slice(location.origin.length).replace(/#.*/, ""))`)...)
@@ -153,15 +155,16 @@ func (p *tab) crawl(t *testing.T, start string) string {
 	return seen.String()
 }
 
-// shows shows a page, whatever its status is, and fails the test if a payload became an
+// shows shows a page, and returns its status. It fails the test if a payload became an
 // element there.
-func (p *tab) shows(t *testing.T, path string) {
+func (p *tab) shows(t *testing.T, path string) int {
 	t.Helper()
 	response := get(t, p, "visiting "+path, chromedp.NavigateResponse(p.site+path))
 	if response == nil || response.Status >= http.StatusInternalServerError {
-		t.Errorf("visiting %s: got %v, want a page", path, response)
+		t.Fatalf("visiting %s: got %v, want a page", path, response)
 	}
 	if eval[bool](t, p, `!!document.querySelector("[src='x'], [onerror], [onfocus]")`) {
 		t.Errorf("%s: a payload became an element or an attribute", path)
 	}
+	return int(response.Status)
 }

@@ -290,10 +290,19 @@ func (p *tab) script(t *testing.T, on bool) {
 	})
 }
 
-// screen sets the size of the window, in CSS pixels, and whether it is dark.
+// screen sets the size of the window, in CSS pixels, and whether it is dark. What is as
+// narrow as a phone is one.
 func (p *tab) screen(t *testing.T, width, height int64, scheme string) {
 	t.Helper()
-	get(t, p, "the size of the window", chromedp.EmulateViewport(width, height))
+	options := []chromedp.EmulateViewportOption{chromedp.EmulateScale(2)}
+	if width < 600 {
+		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
+	}
+	get(t, p, "the size of the window", chromedp.EmulateViewport(width, height, options...))
+	p.call(t, func(ctx context.Context) error {
+		_, err := chromedp.Call(ctx, emulation.SetScrollbarsHidden, emulation.SetScrollbarsHiddenParams{Hidden: true})
+		return err
+	})
 	p.call(t, func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},
