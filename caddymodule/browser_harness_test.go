@@ -294,15 +294,13 @@ func (p *tab) script(t *testing.T, on bool) {
 // narrow as a phone is one.
 func (p *tab) screen(t *testing.T, width, height int64, scheme string) {
 	t.Helper()
-	options := []chromedp.EmulateViewportOption{chromedp.EmulateScale(2)}
+	scale := 1.5
+	options := []chromedp.EmulateViewportOption{chromedp.EmulateMobile} // it has no scrollbars, which take no room then
 	if width < 600 {
-		options = append(options, chromedp.EmulateMobile, chromedp.EmulateTouch)
+		scale = 2
+		options = append(options, chromedp.EmulateTouch)
 	}
-	get(t, p, "the size of the window", chromedp.EmulateViewport(width, height, options...))
-	p.call(t, func(ctx context.Context) error {
-		_, err := chromedp.Call(ctx, emulation.SetScrollbarsHidden, emulation.SetScrollbarsHiddenParams{Hidden: true})
-		return err
-	})
+	get(t, p, "the size of the window", chromedp.EmulateViewport(width, height, append(options, chromedp.EmulateScale(scale))...))
 	p.call(t, func(ctx context.Context) error {
 		_, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{
 			Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}},

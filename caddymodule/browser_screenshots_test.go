@@ -20,9 +20,8 @@ var shots = []struct {
 	{"overview", "/console/", 1280, 1000, "light"},
 	{"overview-phone", "/console/", 390, 844, "dark"},
 	{"tokens", "/console/tokens", 1280, 900, "dark"},
-	{"tokens-phone", "/console/tokens", 390, 844, "light"},
-	{"token", "/console/tokens/northwind/mobile-app", 1280, 1200, "light"},
-	{"token-dark", "/console/tokens/northwind/mobile-app", 1280, 1200, "dark"},
+	{"tokens-phone", "/console/tokens?search=acme", 390, 844, "light"},
+	{"token", "/console/tokens/northwind/mobile-app", 1280, 1300, "light"},
 	{"create-token", "/console/create-token?account=acme&api=orders", 1280, 1400, "light"},
 	{"explain", "/console/explain?token=globex%2Fconnector&method=POST&url=%2Forders%2Fv1", 1280, 900, "light"},
 }
