@@ -1,11 +1,11 @@
 package notify
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -119,7 +119,7 @@ func putDone(tx *bolt.Tx, keys []string, at time.Time) error {
 // settle takes note that people were told of what was pending.
 func settle(tx *bolt.Tx, list []pending, at time.Time) error {
 	list = slices.Clone(list)
-	slices.SortFunc(list, func(a, b pending) int { return strings.Compare(string(a.key()), string(b.key())) })
+	slices.SortFunc(list, func(a, b pending) int { return bytes.Compare(a.key(), b.key()) })
 	keys := make([]string, len(list))
 	for i := range list {
 		keys[i] = list[i].to.keyOf(list[i].event)

@@ -159,6 +159,28 @@ func TestTellersRedisFlushedWhileSending(t *testing.T) {
 	c.wantOnce(ids)
 }
 
+// TestTellersKilledAndFlushed: a message whose node is gone, and of which Redis knows nothing any
+// more, is sent by another that has a copy: the same with the same id.
+func TestTellersKilledAndFlushed(t *testing.T) {
+	t.Parallel()
+	c := newTellers(t, 3)
+	release := c.heard.holdAll()
+	ids := c.estate.add(notify.Deactivated, names("a", 3)...)
+	killed := c.awaitSending()
+	passes(t, time.Second) // in which the others take their copies
+	killed.kill()
+	c.server.Client(t).FlushAll(t.Context())
+	release()
+	ids = append(ids, c.estate.add(notify.Expiring, "b")...)
+	c.awaitTold(ids)
+	killed.start()
+	c.awaitKnown(c.nodes...)
+	for _, id := range ids[:3] {
+		c.oneID(id, 2)
+	}
+	c.oneID(ids[3], 1)
+}
+
 // TestTellersRedisRestored: a Redis that has lost what was last is found out.
 func TestTellersRedisRestored(t *testing.T) {
 	t.Parallel()
