@@ -107,6 +107,92 @@ func TestFind(t *testing.T) {
 	}
 }
 
+// A version that is deprecated concerns those who may use it, and of those who may use all, those
+// who do; each stage until its sunset is another event.
+func TestFindDeprecated(t *testing.T) {
+	t.Parallel()
+	catalog := func(said scopes.Deprecation) *scopes.Catalog {
+		c, err := scopes.NewCatalog([]scopes.API{{
+			Name: "orders", Versions: []string{"v1", "v2"}, Deprecated: []scopes.Deprecation{said},
+			Operations: []scopes.Operation{{Name: "list", Methods: scopes.MethodOf("GET"), Path: "/orders/{version}"}},
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	scoped := func(versions ...string) Token {
+		token := someToken()
+		for _, v := range versions { // in a scope each, and in one together
+			token.Scopes = append(token.Scopes, scopes.Scope{API: "orders", Versions: []string{v}}, scopes.Scope{API: "orders", Versions: versions})
+		}
+		return token
+	}
+	legacy := someToken()
+	legacy.Access = scopes.ReadWrite
+	usedOld := someUse()
+	usedOld.Versions = []UsedVersion{{"orders", "v1"}, {"gone", "v1"}}
+	ahead := scopes.Deprecation{Version: "v1", Sunset: in(100 * day), Link: "https://orders.example.com/v2"}
+	ids := make(map[string]bool)
+	for _, test := range []struct {
+		name  string
+		said  scopes.Deprecation
+		token Token
+		used  Used
+		want  int
+	}{
+		{"may use it", ahead, scoped("v1", "v2"), someUse(), 1},
+		{"may use another", ahead, scoped("v2"), someUse(), 0},
+		{"may use all", ahead, legacy, someUse(), 0},
+		{"may use all, and does", ahead, legacy, usedOld, 1},
+		{"not yet deprecated", scopes.Deprecation{Version: "v1", Sunset: in(100 * day), Since: in(day)}, scoped("v1"), someUse(), 0},
+		{"no longer there", scopes.Deprecation{Version: "v1", Sunset: noon}, scoped("v1"), someUse(), 0},
+		{"a month ahead", scopes.Deprecation{Version: "v1", Sunset: in(30 * day)}, scoped("v1"), someUse(), 1},
+		{"a week ahead", scopes.Deprecation{Version: "v1", Sunset: in(7 * day)}, scoped("v1"), someUse(), 1},
+	} {
+		v := View{Now: noon, Counting: ago(365 * day), Catalog: catalog(test.said)}
+		events := v.Find(&test.token, &test.used)
+		if len(events) != test.want {
+			t.Errorf("%s: %+v, want %d", test.name, events, test.want)
+			continue
+		}
+		for i := range events {
+			e := &events[i]
+			if e.Kind != VersionDeprecated || e.API != "orders" || e.Version != "v1" || !strings.HasSuffix(e.Text, test.said.Link+").") && test.said.Link != "" {
+				t.Errorf("%s: %+v", test.name, e)
+			}
+			ids[e.ID] = true
+		}
+	}
+	if len(ids) != 3 {
+		t.Errorf("there are the events %v, want one for each stage", ids)
+	}
+}
+
+// Those who look at another second before the sunset find the same event.
+func TestFindDeprecatedYear(t *testing.T) {
+	t.Parallel()
+	c, err := scopes.NewCatalog([]scopes.API{{
+		Name: "orders", Versions: []string{"v1"}, Deprecated: []scopes.Deprecation{{Version: "v1", Sunset: noon.AddDate(0, 6, 0)}},
+		Operations: []scopes.Operation{{Name: "list", Methods: scopes.MethodOf("GET"), Path: "/orders/{version}"}},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, used := someToken(), someUse()
+	token.Scopes = []scopes.Scope{{API: "orders", Versions: []string{"v1"}}}
+	found := make(map[string]int)
+	for now := noon; now.Before(noon.AddDate(1, 0, 0)); now = now.Add(7 * time.Hour) {
+		used.Last = now
+		for _, e := range (&View{Now: now, Counting: noon, Catalog: c}).Find(&token, &used) {
+			found[e.ID]++
+		}
+	}
+	if len(found) != 3 {
+		t.Errorf("found %v, want one event when it is deprecated, one a month and one a week ahead", found)
+	}
+}
+
 // What was not counted is not taken for unused.
 func TestFindUncounted(t *testing.T) {
 	t.Parallel()
