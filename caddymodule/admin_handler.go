@@ -100,7 +100,9 @@ func (a *AdminHandler) Validate() error {
 // ServeHTTP serves the page, or decides on a request to a management route.
 func (a *AdminHandler) ServeHTTP(w http.ResponseWriter, r *http.Request, _ caddyhttp.Handler) error {
 	if a.console != nil && console.Serves(r) {
-		a.console.ServeHTTP(w, r)
+		guarded := proxy.Guard(w, r)
+		a.console.ServeHTTP(guarded, r)
+		proxy.Returned(w, guarded)
 		return nil
 	}
 	return a.decideAndAnswer(w, r)

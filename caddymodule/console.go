@@ -109,7 +109,27 @@ func (c *consoleClient) Holder() (token string, standing console.Standing) {
 			standing = console.Undecided
 		}
 	}
+	c.tellRefused()
 	return "", standing
+}
+
+// tellRefused makes known that nobody is let in, as any denial is: whoever tries
+// credentials here is counted, and is in the access log with the reason. What is told is
+// the denial of the first request of the first page.
+func (c *consoleClient) tellRefused() {
+	r, err := c.request(http.MethodGet, "/scopegate/status", nil)
+	if err != nil {
+		return
+	}
+	gate, start := c.admin.gate, time.Now()
+	v := gate.gateway.Judge(r)
+	if v.Decision.Allowed() {
+		return // it has changed meanwhile
+	}
+	decided := time.Now()
+	gate.metrics.count(v, decided.Sub(start))
+	gate.countUse(v, decided)
+	gate.announce(c.outer, v)
 }
 
 // samplePath makes a path of a template: what its parameters are makes no difference.

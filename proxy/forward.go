@@ -110,6 +110,11 @@ func isProtected(field string, api *scopes.API) bool {
 	})
 }
 
+// Guard prepares a request that is answered here, without a decision, and returns the
+// writer to answer it with: as with Forward, the connection closes where the rest of it
+// could be taken for another request, by this server or by one before it.
+func Guard(w http.ResponseWriter, r *http.Request) http.ResponseWriter { return guardBody(w, r, nil) }
+
 // guardBody watches the body of an HTTP/1 request. HTTP/2 and 3 frame each stream
 // apart, and a request without a body leaves nothing behind.
 func guardBody(w http.ResponseWriter, r *http.Request, api *scopes.API) http.ResponseWriter {
@@ -219,7 +224,7 @@ func (w *closingWriter) start() {
 }
 
 // Returned is to be called when the next handler has returned, with the writer
-// given to Forward and the one that came of it, or of Enter. If nothing was answered
+// given to Forward or Guard and the one that came of it, or of Enter. If nothing was answered
 // yet, whoever answers then, an error handler or the server itself, closes the
 // connection unless the request's body has ended, and tells of a deprecated version.
 func Returned(w, forwarded http.ResponseWriter) {
