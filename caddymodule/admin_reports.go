@@ -42,6 +42,7 @@ var reportKinds = []reportKind{
 	{"reports/deprecated", month, func(e *reports.Estate, u *reports.Usage, detail bool) any {
 		return reports.ReportDeprecated(e, u, detail)
 	}},
+	{"reports/attention", quarter, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.ReportAttention(e, u) }},
 	{"suggest", quarter, func(e *reports.Estate, u *reports.Usage, _ bool) any { return reports.Suggest(e, u) }},
 }
 

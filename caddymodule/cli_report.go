@@ -23,6 +23,9 @@ counted is kept by hour for 35 days, and by day for 400.`,
 	}
 	onlySubcommands(cmd)
 	cmd.AddCommand(
+		reportOf("attention", "Tells which tokens somebody should look at", `Counts the active tokens that expire within 30 days, whose credential is due for rotation,
+that fail, use a deprecated version, have no credential, are unused, or may do twice what
+they do; and lists the ten most urgent of each.`, "90d", writeAttention),
 		reportOf("usage", "Shows what each token was used for", `Shows how often each token was used, how often it was refused, how its requests were
 answered and how fast, the most used first. With --token it goes to the operation.`, "7d", writeUsage),
 		reportOf("errors", "Lists who is refused, why, and since when", `Lists what was refused, or would have been by a site in shadow: which token, the reason,

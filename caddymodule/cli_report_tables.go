@@ -24,6 +24,27 @@ func writeBasis(w io.Writer, b *reports.Basis) {
 	fmt.Fprintln(w)
 }
 
+func writeAttention(w io.Writer, r *reports.AttentionReport) {
+	begun := false
+	for _, c := range r.Concerns() {
+		for i := range c.Tokens {
+			if !begun {
+				fmt.Fprintln(w, "CONCERN\tTOKEN\tWHAT\tWHEN\tCONTACT")
+				begun = true
+			}
+			t := &c.Tokens[i]
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\n", c.Name, t.Token, t.What, showTime(t.At), orDash(t.Contact))
+		}
+		if more := c.Count - len(c.Tokens); more > 0 {
+			fmt.Fprintf(w, "%s\tand %d more\n", c.Name, more)
+		}
+	}
+	if !begun {
+		fmt.Fprintln(w, "Nothing needs attention.")
+	}
+	writeBasis(w, &r.Basis)
+}
+
 func writeUsage(w io.Writer, r *reports.UsageReport) {
 	fmt.Fprintln(w, "TOKEN\tREQUESTS\tDENIED\t4XX\t5XX\tP50\tP95\tLAST USED\tTRAFFIC")
 	for i := range r.Tokens {

@@ -109,15 +109,8 @@ func suggestPatch(cmd *cobra.Command, args []string, s *reports.Suggestions) err
 
 func scopesOf(list []reports.Scope) []scopes.Scope {
 	all := make([]scopes.Scope, len(list))
-	for i, s := range list {
-		all[i] = scopes.Scope{API: s.API, Versions: s.Versions, Operations: s.Operations}
-		for _, name := range s.Methods {
-			if name == "*" {
-				all[i].Methods = scopes.AllMethods
-				continue
-			}
-			all[i].Methods |= scopes.MethodOf(name)
-		}
+	for i := range list {
+		all[i] = list[i].Declared()
 	}
 	return all
 }

@@ -182,6 +182,8 @@ func posedFor(account string) []posed {
 		{"reports/activity", "/scopegate/reports/activity?window=24h&tokens=acme/more,acme/client&token=acme/less", "", "", 200},
 		{"reports/activity", "/scopegate/reports/activity?tokens=acme/nobody", "", "", 404},
 		{"reports/activity", "/scopegate/reports/activity?tokens=acme", "", "", 400},
+		{"reports/attention", "/scopegate/reports/attention", "", "", 200},
+		{"reports/attention", "/scopegate/reports/attention?token=acme/fresh&window=30d", "", "", 200},
 		{"reports/errors", "/scopegate/reports/errors", "", "", 200},
 		{"reports/unused", "/scopegate/reports/unused", "", "", 200},
 		{"reports/overprivileged", "/scopegate/reports/overprivileged?detail", "", "", 200},

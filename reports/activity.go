@@ -102,7 +102,7 @@ func (s *Series) add(sample *usage.Sample, step time.Duration) {
 	at := int(sample.At.Sub(s.Points[0].At) / step)
 	p := &s.Points[min(max(at, 0), len(s.Points)-1)]
 	p.Requests += sample.Counts.Requests
-	p.Failed += sample.Counts.Status[5]
+	p.Failed += sample.Counts.Status[len(sample.Counts.Status)-1]
 	if sample.Last.After(s.Last) {
 		s.Last = sample.Last
 	}

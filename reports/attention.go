@@ -191,6 +191,19 @@ type Scope struct {
 	Operations []string `json:"operations,omitempty"`
 }
 
+// Declared returns the scope as a scope file has it.
+func (s *Scope) Declared() scopes.Scope {
+	declared := scopes.Scope{API: s.API, Versions: s.Versions, Operations: s.Operations}
+	for _, name := range s.Methods {
+		if name == "*" {
+			declared.Methods = scopes.AllMethods
+			continue
+		}
+		declared.Methods |= scopes.MethodOf(name)
+	}
+	return declared
+}
+
 func showScopes(list []scopes.Scope) []Scope {
 	shown := make([]Scope, len(list))
 	for i := range list {

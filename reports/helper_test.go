@@ -94,3 +94,12 @@ func use(token, version, operation, method string) usage.Key {
 		Method: method, Reason: "allow",
 	}
 }
+
+// declared returns scopes as a scope file has them.
+func declared(list []reports.Scope) []scopes.Scope {
+	all := make([]scopes.Scope, len(list))
+	for i := range list {
+		all[i] = list[i].Declared()
+	}
+	return all
+}

@@ -98,9 +98,6 @@ type Suggestion struct {
 	Scopes []Scope `json:"scopes"`
 	// Notes say what was left as it is, and why.
 	Notes []string `json:"notes,omitempty"`
-
-	// Wanted is Scopes as a scope file has them.
-	Wanted []scopes.Scope `json:"-"`
 }
 
 // LeftToken is a token that is left as it is.
@@ -156,8 +153,7 @@ func (u *Usage) suggest(catalog *scopes.Catalog, t *Token) (s Suggestion, why st
 		return s, "it was not used in the window; see report unused"
 	}
 	s.After = wanted.count()
-	s.Wanted = narrow(catalog, t, granted, wanted)
-	s.Scopes = showScopes(s.Wanted)
+	s.Scopes = showScopes(narrow(catalog, t, granted, wanted))
 	return s, ""
 }
 

@@ -135,7 +135,7 @@ func TestSuggest(t *testing.T) {
 				if len(got.Tokens) > 0 || len(got.Left) != 1 || !strings.Contains(got.Left[0].Why, test.why) {
 					t.Errorf("got %+v, want it left because of %q", got, test.why)
 				}
-			case len(got.Tokens) != 1 || !reflect.DeepEqual(got.Tokens[0].Wanted, test.want):
+			case len(got.Tokens) != 1 || !reflect.DeepEqual(declared(got.Tokens[0].Scopes), test.want):
 				t.Errorf("got %+v, want %+v", got.Tokens, test.want)
 			}
 		})
@@ -184,7 +184,7 @@ func TestSuggestIsSafe(t *testing.T) {
 			continue
 		}
 		suggested++
-		after := &scopes.Token{Scopes: got.Tokens[0].Wanted}
+		after := &scopes.Token{Scopes: declared(got.Tokens[0].Scopes)}
 		if d := scopes.Compare(catalog, &token.Token, catalog, after); d.Widens || !d.Narrows {
 			t.Fatalf("%v to %v: widens %t, narrows %t", token.Scopes, after.Scopes, d.Widens, d.Narrows)
 		}

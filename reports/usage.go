@@ -40,7 +40,23 @@ type tokenUsage struct {
 	rows    map[usage.Key]*Total
 	points  []uint64 // requests in each step of the window
 	limited *limited // nil for a token without limits
+	lastDay recent
 }
+
+// recent is what was counted within the last day.
+type recent struct{ requests, denied, failed uint64 }
+
+func (r *recent) add(s *usage.Sample) {
+	const serverError = 5
+	r.requests += s.Counts.Requests
+	r.failed += s.Counts.Status[serverError]
+	if !s.Key.Allowed() {
+		r.denied += s.Counts.Requests
+	}
+}
+
+// failing returns how many requests were denied or answered with 5xx.
+func (r *recent) failing() uint64 { return r.denied + r.failed }
 
 // Total is what was counted of one key.
 type Total struct {
@@ -100,6 +116,9 @@ func (u *Usage) add(s *usage.Sample) {
 	}
 	t := u.of(s.Key.Token)
 	t.limited.add(s)
+	if !s.Whole && !s.At.Before(u.To.Add(-24*time.Hour).Truncate(time.Hour)) {
+		t.lastDay.add(s)
+	}
 	total := t.rows[*s.Key]
 	if total == nil {
 		total = new(Total)
@@ -142,9 +161,13 @@ type counted struct {
 
 // total returns the sum of all rows of a token.
 func (u *Usage) total(id string) (sum Total, denied uint64) {
-	for _, c := range u.counted(id) {
+	t := u.tokens[id]
+	if t == nil {
+		return sum, 0
+	}
+	for key, c := range t.rows {
 		sum.add(&c.Counts, c.First, c.Last)
-		if !c.key.Allowed() {
+		if !key.Allowed() {
 			denied += c.Requests
 		}
 	}
@@ -178,7 +201,7 @@ type Traffic struct {
 	Last     time.Time `json:"last,omitzero"`
 }
 
-// Seconds is a time in seconds, with three digits that count.
+// Seconds is a time in seconds. Of what was measured it is right within a factor of two.
 type Seconds float64
 
 // Statuses is how many answers there were of each class.

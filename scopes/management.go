@@ -38,6 +38,7 @@ var managementOperations = []Operation{
 	{"tokens/deactivate", MethodOf("POST"), "/scopegate/tokens/{account}/{token}/deactivate"},
 	{"reports/usage", MethodOf("GET"), "/scopegate/reports/usage"},
 	{"reports/activity", MethodOf("GET"), "/scopegate/reports/activity"},
+	{"reports/attention", MethodOf("GET"), "/scopegate/reports/attention"},
 	{"reports/errors", MethodOf("GET"), "/scopegate/reports/errors"},
 	{"reports/unused", MethodOf("GET"), "/scopegate/reports/unused"},
 	{"reports/overprivileged", MethodOf("GET"), "/scopegate/reports/overprivileged"},
