@@ -288,7 +288,8 @@ var traffic = []used{
 	{"northwind/pos", "catalog", "prices", "2026-01", "GET", scopes.Allowed, 0.8, 200},
 	{"northwind/pos", "catalog", "prices", "2025-06", "GET", scopes.Allowed, 0.1, 200},
 	{"northwind/mobile-app", "orders", "list", "v2", "GET", scopes.Allowed, 0.4, 200},
-	{"northwind/mobile-app", "catalog", "product", "2026-01", "GET", scopes.Allowed, 0.3, 500},
+	{"northwind/mobile-app", "catalog", "product", "2026-01", "GET", scopes.Allowed, 0.3, 200},
+	{"northwind/mobile-app", "catalog", "product", "2026-01", "GET", scopes.Allowed, 0.03, 500},
 	{"northwind/pos", "catalog", "product", "2026-01", "PUT", scopes.MethodNotGranted, 0.06, 0},
 	{"globex/connector", "partners", "actions", "", "POST", scopes.Allowed, 0.2, 201},
 	{"globex/connector", "orders", "create", "v1", "POST", scopes.MethodNotGranted, 0.12, 0},
@@ -300,7 +301,7 @@ func (p *past) live(t *testing.T, days int) {
 	t.Helper()
 	now := time.Now()
 	for p.now = now.AddDate(0, 0, -days); p.now.Before(now); p.now = p.now.Add(p.step(now)) {
-		busy := 60 * (1.2 - math.Cos(2*math.Pi*float64(p.now.Hour())/24))
+		busy := 60 * p.step(now).Hours() * (1.2 - math.Cos(2*math.Pi*float64(p.now.Hour())/24))
 		for i := range traffic {
 			u := &traffic[i]
 			p.count(t, u, int(math.Round(busy*u.share*(1+0.3*math.Sin(float64(p.now.YearDay()*(i+1)))))))
@@ -341,6 +342,9 @@ func startCompany(t *testing.T) *company {
 	p := makePast(t, g, 180, companyFile)
 	p.now = time.Now().AddDate(0, 0, -130)
 	p.count(t, &used{"northwind/analytics", "invoices", "list", "", "GET", scopes.Allowed, 1, 200}, 40)
+	if err := p.ledger.Flush(); err != nil {
+		t.Fatal(err)
+	}
 	p.now = time.Now().AddDate(0, 0, -40)
 	_, err := p.store.Rotate(t.Context(), store.Actor{Name: "admin endpoint, from 127.0.0.1, says it is user \"kim\""}, "acme/storefront", 0)
 	p.must(t, store.Token{}, err)
