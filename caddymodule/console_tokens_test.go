@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // hostileToken is a token of acme whose texts would be markup where a page did not escape
@@ -18,6 +19,20 @@ const hostileToken = `      hostile:
 // lacking returns which texts a page does not have.
 func lacking(page string, texts ...string) []string {
 	return slices.DeleteFunc(texts, func(text string) bool { return strings.Contains(page, text) })
+}
+
+// await asks for a page until it has a text: reports are made behind it.
+func (b *browser) await(t *testing.T, path, text string) reply {
+	t.Helper()
+	for deadline := time.Now().Add(patience); ; {
+		page := b.get(t, path)
+		if page.status != http.StatusOK || time.Now().After(deadline) {
+			t.Fatalf("%s is answered %d %s, want %q", path, page.status, page.body, text)
+		}
+		if strings.Contains(page.body, text) {
+			return page
+		}
+	}
 }
 
 // TestConsoleTokens looks at the list: what it shows, finds, leads to and does not let
@@ -72,11 +87,19 @@ func TestConsoleToken(t *testing.T) {
 	}
 	admin, viewer := signIn(t, g, "admin"), signIn(t, g, "viewer")
 
-	page := admin.get(t, "/console/tokens/acme/client")
+	page := admin.await(t, "/console/", "<code>method_not_granted</code>")
+	if missing := lacking(page.body, "<dt>Requests</dt>", `class="fill-allowed"`, "Requests in the last 24 hours", "up to date"); len(missing) > 0 {
+		t.Errorf("the overview lacks %q: %s", missing, page.body)
+	}
+	page = admin.get(t, "/console/tokens")
+	if missing := lacking(page.body, `class="spark"`, "not in 30 days", "Last used"); len(missing) > 0 {
+		t.Errorf("the list lacks %q: %s", missing, page.body)
+	}
+	page = admin.get(t, "/console/tokens/acme/client")
 	if missing := lacking(page.body, `<span class="cell used">3<span class="hidden"> used`, `</span>1<span class="hidden"> denied</span>`, "granted, not used",
 		"1 of 2 used (50%)", "imported, by its digest", "To be rotated every 90d, for the token states nothing else", "a@b.example",
 		"/console/tokens/acme/client/rotate", "/console/tokens/acme/client/deactivate", "/console/tokens/acme/client/delete",
-		"it was made within the window", "<b>create</b>"); page.status != http.StatusOK || len(missing) > 0 {
+		"It was made within the window", `class="chart"`, "Denied in the last 30 days, by reason", "<b>create</b>"); page.status != http.StatusOK || len(missing) > 0 {
 		t.Errorf("the page is answered %d, without %q: %s", page.status, missing, page.body)
 	}
 	if strings.Contains(page.body, "/console/tokens/acme/client/activate") || strings.Contains(page.body, "style=") {
