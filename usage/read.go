@@ -120,17 +120,20 @@ func (l *Ledger) read(fn func(*bolt.Tx) error) error {
 }
 
 // eachRow calls fn with the rows of a shelf that can be read and whose keys begin with a prefix.
+// The next row has the memory of the last one.
 func eachRow(tx *bolt.Tx, s Shelf, prefix string, fn func(*Key, *row)) {
 	rows := tx.Bucket(bucketRows).Bucket(s.key())
 	if rows == nil {
 		return
 	}
 	cursor := rows.Cursor()
+	var room []part
 	for name, value := cursor.Seek([]byte(prefix)); name != nil && strings.HasPrefix(string(name), prefix); name, value = cursor.Next() {
 		key, ok := decodeKey(string(name))
-		r, err := decodeRow(value)
+		r, err := decodeRowInto(room, value)
 		if ok && err == nil {
 			fn(&key, &r)
+			room = r.parts
 		}
 	}
 }
@@ -138,8 +141,9 @@ func eachRow(tx *bolt.Tx, s Shelf, prefix string, fn func(*Key, *row)) {
 // samples calls fn with the parts of a row that were asked for.
 func (q *Query) samples(day Day, key *Key, r *row, fn func(*Sample)) {
 	from := q.From.Truncate(time.Hour)
+	var s Sample // one for all parts
 	for i := range r.parts {
-		s := Sample{Key: key, At: day.Time(), Whole: r.parts[i].hour == wholeDay, Counts: &r.parts[i].counts}
+		s = Sample{Key: key, At: day.Time(), Whole: r.parts[i].hour == wholeDay, Counts: &r.parts[i].counts}
 		if !s.Whole {
 			s.At = s.At.Add(time.Duration(r.parts[i].hour) * time.Hour)
 			if s.At.Before(from) || s.At.After(q.To) {

@@ -101,7 +101,11 @@ func appendSparse(b []byte, numbers []uint64) []byte {
 	return b
 }
 
-func decodeRow(value []byte) (r row, err error) {
+func decodeRow(value []byte) (r row, err error) { return decodeRowInto(nil, value) }
+
+// decodeRowInto is decodeRow with room for the parts, which is used again.
+func decodeRowInto(room []part, value []byte) (r row, err error) {
+	r.parts = room[:0]
 	if len(value) <= seqBytes || value[seqBytes] != rowFormat {
 		return row{}, errRow
 	}
