@@ -91,7 +91,7 @@ type concern struct {
 func (a *attentionReport) Concerns() []concern {
 	var found []concern
 	for _, c := range []concern{
-		{a.Expiring, "Expiring", "They expire within 30 days, and every request is denied from then on. Extend them, or have them replaced.", "bad", Root + "tokens?expiring=30d&state=active"},
+		{a.Expiring, "Expiring", "They expire within 30 days, or have expired; every request is denied from then on. Extend them, or have them replaced.", "bad", Root + "tokens?expiring=30d&state=active"},
 		{a.RotationOverdue, "Rotation overdue", "Their credential is older than its interval allows. Rotate: the old one is accepted until the new one is in use.", "bad", ""},
 		{a.Failing, "Failing", "Many of their requests are denied or answered with an error: a client or a scope is set up wrongly.", "bad", ""},
 		{a.Deprecated, "On a deprecated version", "They use a version of an API that will be switched off. Tell the contact.", "warn", ""},
