@@ -155,7 +155,7 @@ func (p *tab) crawl(t *testing.T, start string) string {
 	return seen.String()
 }
 
-// shows shows a page, and returns its status. It fails the test if a payload became an
+// shows opens a page, and returns its status. It fails the test if a payload became an
 // element there.
 func (p *tab) shows(t *testing.T, path string) int {
 	t.Helper()

@@ -147,24 +147,24 @@ func (b *chromium) open(t *testing.T, g *gateway) *tab {
 func (p *tab) hear(event any) {
 	switch e := event.(type) {
 	case *runtime.EventBindingCalled:
-		p.complain("script: %s", e.Payload)
+		p.complainf("script: %s", e.Payload)
 	case *runtime.EventExceptionThrown:
-		p.complain("exception: %s", e.ExceptionDetails.Text)
+		p.complainf("exception: %s", e.ExceptionDetails.Text)
 	case *runtime.EventConsoleAPICalled:
-		p.complain("the page wrote to the browser's console")
+		p.complainf("the page wrote to the browser's console")
 	case *log.EventEntryAdded:
 		if e.Entry.Source != log.EntrySourceNetwork { // that an answer was an error is for the test to know
-			p.complain("%s: %s", e.Entry.Source, e.Entry.Text)
+			p.complainf("%s: %s", e.Entry.Source, e.Entry.Text)
 		}
 	case *network.EventRequestWillBeSent:
 		// The pictures in the browser's own controls are data, and asked of nobody.
 		if !strings.HasPrefix(e.Request.URL, p.site+"/") && e.Request.URL != "about:blank" && !strings.HasPrefix(e.Request.URL, "data:") {
-			p.complain("a request to elsewhere: %s", e.Request.URL)
+			p.complainf("a request to elsewhere: %s", e.Request.URL)
 		}
 	}
 }
 
-func (p *tab) complain(format string, args ...any) {
+func (p *tab) complainf(format string, args ...any) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.seen = append(p.seen, fmt.Sprintf(format, args...))
@@ -252,12 +252,6 @@ func (p *tab) path(t *testing.T) string {
 func (p *tab) text(t *testing.T, selector string) string {
 	t.Helper()
 	return get(t, p, "the text of "+selector, chromedp.Text(chromedp.CSS(selector)))
-}
-
-// has reports whether a selector finds something.
-func (p *tab) has(t *testing.T, selector string) bool {
-	t.Helper()
-	return len(get(t, p, "looking for "+selector, chromedp.QueryNodeIDs(chromedp.CSSAll(selector), chromedp.AtLeast(0)))) > 0
 }
 
 // wants fails the test unless an element has a text in it.
