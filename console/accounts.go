@@ -47,23 +47,6 @@ func listAccounts(v *visit) error {
 	return v.show(http.StatusOK, "accounts", "Accounts", Root+"accounts", p)
 }
 
-// accountToken is what the list of an account's tokens shows of each.
-type accountToken struct {
-	Token       string       `json:"token"`
-	Name        string       `json:"name"`
-	Description string       `json:"description"`
-	State       string       `json:"state"`
-	Environment string       `json:"environment"`
-	Access      string       `json:"access"`
-	Expires     time.Time    `json:"expires"`
-	Scopes      []scope      `json:"scopes"`
-	Credentials []credential `json:"credentials"`
-	Contact     struct {
-		Name  string `json:"name"`
-		Email string `json:"email"`
-	} `json:"contact"`
-}
-
 // scope is a scope of a token.
 type scope struct {
 	API        string   `json:"api"`
@@ -75,7 +58,7 @@ type scope struct {
 // accountPage is what the page of one account shows.
 type accountPage struct {
 	account
-	Tokens             []accountToken
+	Tokens             []tokenRow
 	MayList, More      bool // its tokens; there are more than these
 	MayCreate, MayDrop bool
 }

@@ -1,6 +1,7 @@
 package console
 
 import (
+	"maps"
 	"net/http"
 	"strconv"
 	"strings"
@@ -122,8 +123,6 @@ func (p *auditPage) turn() {
 	}
 	p.Entries = p.Entries[:end]
 	next := map[string]string{"before": strconv.FormatUint(older, 10)}
-	for name, value := range p.Filters {
-		next[name] = value
-	}
+	maps.Copy(next, p.Filters)
 	p.Older = targetOf(Root+"audit", next)
 }

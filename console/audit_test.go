@@ -29,7 +29,7 @@ func TestAuditTurn(t *testing.T) {
 		var all []entry
 		for i, n := range counts {
 			for range n {
-				all = append(all, entry{Revision: uint64(len(counts) - i)}) //nolint:gosec // small
+				all = append(all, entry{Revision: uint64(len(counts) - i)})
 			}
 		}
 		return all[:min(len(all), rowsOnPage+1)]

@@ -2,6 +2,7 @@ package console
 
 import (
 	"encoding/json"
+	"net/http"
 	"reflect"
 	"testing"
 )
@@ -22,7 +23,7 @@ func TestChoiceBeginsWithGET(t *testing.T) {
 	c := newChoice(warehouse(), "2", nil)
 	for _, row := range c.Rows {
 		for _, cell := range row.Cells {
-			if cell.Checked != (cell.Method == "GET" && row.Name != "purge") {
+			if cell.Checked != (cell.Method == http.MethodGet && row.Name != "purge") {
 				t.Errorf("%s %s: checked is %v", cell.Method, row.Name, cell.Checked)
 			}
 		}
@@ -45,12 +46,16 @@ func TestChoiceScopes(t *testing.T) {
 		{"one", "2", []string{"stock/2 GET list"}, false, `[{"api":"stock","methods":["GET"],"operations":["list"],"version":"2"}]`},
 		{"no version", "", []string{"stock/ POST purge"}, false, `[{"api":"stock","methods":["POST"],"operations":["purge"]}]`},
 		{
-			"alike are one scope", "2", []string{"stock/2 GET list", "stock/2 GET one", "stock/2 PUT one", "stock/2 GET files"}, false,
+			"alike are one scope", "2",
+			[]string{"stock/2 GET list", "stock/2 GET one", "stock/2 PUT one", "stock/2 GET files"},
+			false,
 			`[{"api":"stock","methods":["GET"],"operations":["list","files"],"version":"2"},{"api":"stock","methods":["GET","PUT"],"operations":["one"],"version":"2"}]`,
 		},
 		{"any has all methods", "2", []string{"stock/2 * files", "stock/2 GET files"}, false, `[{"api":"stock","methods":["*"],"operations":["files"],"version":"2"}]`},
 		{
-			"later ones too", "2", []string{"stock/2 GET list", "stock/2 GET one", "stock/2 GET files", "stock/2 PUT one"}, true,
+			"later ones too", "2",
+			[]string{"stock/2 GET list", "stock/2 GET one", "stock/2 GET files", "stock/2 PUT one"},
+			true,
 			`[{"api":"stock","methods":["GET"],"version":"2"},{"api":"stock","methods":["PUT"],"operations":["one"],"version":"2"}]`,
 		},
 		{"later, but not all are chosen", "2", []string{"stock/2 GET list"}, true, `[{"api":"stock","methods":["GET"],"operations":["list"],"version":"2"}]`},

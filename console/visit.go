@@ -55,7 +55,7 @@ func (v *visit) fromForm() bool {
 
 // notices are what a page says after something was done, by the parameter "done". They are
 // fixed texts: an address can have a page say nothing else.
-var notices = map[string]string{
+var notices = map[string]string{ //nolint:gosec // G101: none of them is a credential
 	"account-created": "The account is created. It has no tokens yet.",
 	"account-deleted": "The account is deleted.",
 	"activated":       "The token is active: it is accepted again.",
