@@ -1,7 +1,6 @@
 package store
 
 import (
-	"strings"
 	"time"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -123,10 +122,3 @@ type LogQuery struct {
 }
 
 func (q *LogQuery) isFull(entries []Entry) bool { return q.Limit > 0 && len(entries) >= q.Limit }
-
-// selects reports whether an entry is one of those, revisions apart.
-func (q *LogQuery) selects(e *Entry) bool {
-	return !e.Time.Before(q.Since) && (q.Action == "" || e.Action == q.Action) && (q.Kind == "" || e.Kind == q.Kind) &&
-		(q.Name == "" || e.Name == q.Name || strings.HasPrefix(e.Name, q.Name+"/")) &&
-		strings.Contains(strings.ToLower(e.Actor), strings.ToLower(q.Actor))
-}
