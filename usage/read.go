@@ -89,18 +89,22 @@ func (l *Ledger) Each(q Query, fn func(*Sample)) error {
 
 // rows calls fn with the rows of a shelf that were asked for.
 func (q *Query) rows(tx *bolt.Tx, s Shelf, fn func(*Sample)) {
-	tell := func(key *Key, r *row) { q.samples(s.Day, key, r, fn) }
-	if len(q.Tokens) == 0 {
-		eachRow(tx, s, "", tell)
+	rows := tx.Bucket(bucketRows).Bucket(s.key())
+	if rows == nil {
 		return
 	}
-	eachRow(tx, s, keySeparator, func(key *Key, r *row) { // of no known token
+	tell := func(key *Key, r *row) { q.samples(s.Day, key, r, fn) }
+	if len(q.Tokens) == 0 {
+		eachRow(rows, "", tell)
+		return
+	}
+	eachRow(rows, keySeparator, func(key *Key, r *row) { // of no known token
 		if key.Reason == ReasonLost {
 			tell(key, r)
 		}
 	})
 	for _, token := range q.Tokens {
-		eachRow(tx, s, token+keySeparator, tell)
+		eachRow(rows, token+keySeparator, tell)
 	}
 }
 
@@ -121,11 +125,7 @@ func (l *Ledger) read(fn func(*bolt.Tx) error) error {
 
 // eachRow calls fn with the rows of a shelf that can be read and whose keys begin with a prefix.
 // The next row has the memory of the last one.
-func eachRow(tx *bolt.Tx, s Shelf, prefix string, fn func(*Key, *row)) {
-	rows := tx.Bucket(bucketRows).Bucket(s.key())
-	if rows == nil {
-		return
-	}
+func eachRow(rows *bolt.Bucket, prefix string, fn func(*Key, *row)) {
 	cursor := rows.Cursor()
 	var room []part
 	for name, value := cursor.Seek([]byte(prefix)); name != nil && strings.HasPrefix(string(name), prefix); name, value = cursor.Next() {

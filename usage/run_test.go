@@ -39,7 +39,7 @@ func written(t *testing.T, l *Ledger) (requests uint64) {
 	q := always()
 	if err := l.read(func(tx *bolt.Tx) error {
 		for _, s := range shelvesBetween(tx, 0, lastDay) {
-			eachRow(tx, s, "", func(key *Key, r *row) {
+			eachRow(tx.Bucket(bucketRows).Bucket(s.key()), "", func(key *Key, r *row) {
 				q.samples(s.Day, key, r, func(s *Sample) { requests += s.Counts.Requests })
 			})
 		}
