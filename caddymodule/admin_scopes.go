@@ -26,6 +26,7 @@ type planned struct {
 
 // plan tells what applying scope files would do.
 func (m *management) plan(r *http.Request) (any, error) {
+	defer spaceCollections(garbageOfFile)()
 	s, err := m.store()
 	if err != nil {
 		return nil, err
@@ -45,6 +46,7 @@ func (m *management) plan(r *http.Request) (any, error) {
 // apply applies scope files. Unless the request names the revision of a plan, it
 // plans anew if somebody else changes the store between plan and apply.
 func (m *management) apply(r *http.Request) (any, error) {
+	defer spaceCollections(garbageOfFile)()
 	s, err := m.store()
 	if err != nil {
 		return nil, err
@@ -90,6 +92,7 @@ func widening(p *store.Plan) []store.Change {
 
 // drift tells where the store is not as scope files say.
 func (m *management) drift(r *http.Request) (any, error) {
+	defer spaceCollections(garbageOfFile)()
 	s, err := m.store()
 	if err != nil {
 		return nil, err

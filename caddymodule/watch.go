@@ -212,6 +212,7 @@ func (w *watch) fail(err error) {
 
 // apply applies the file as it is now, unless it is what was applied last.
 func (w *watch) apply(ctx context.Context) error {
+	defer spaceCollections(garbageOfFile)()
 	src, err := os.ReadFile(w.file.Path)
 	if err != nil {
 		return err
