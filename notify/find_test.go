@@ -273,8 +273,11 @@ func lives(start time.Time) []life {
 				inactive, gone bool
 				deactivation   string
 			}{
-				{at(10), true, false, "first"}, {at(12), true, false, "first"}, {at(30), false, false, ""},
-				{at(50), true, false, "second"}, {at(80), true, true, "second"},
+				{at(10), true, false, "first"},
+				{at(12), true, false, "first"},
+				{at(30), false, false, ""},
+				{at(50), true, false, "second"},
+				{at(80), true, true, "second"},
 			} {
 				if !now.Before(step.from) {
 					t.Inactive, t.Deleted, t.Deactivation, t.Updated = step.inactive, step.gone, step.deactivation, step.from

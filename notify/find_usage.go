@@ -71,10 +71,11 @@ func (f *finder) unused() {
 	if f.used == nil || f.Counting.IsZero() || t.Keep.All {
 		return
 	}
-	last, occasion, since := f.used.Last, "", "since "+date(f.used.Last.Truncate(day))
+	last := f.used.Last
+	var occasion, since string
 	switch {
 	case !last.IsZero():
-		occasion = unix(last.Truncate(day))
+		occasion, since = unix(last.Truncate(day)), "since "+date(last.Truncate(day))
 	case t.Created.Before(f.Counting):
 		last, occasion, since = f.Counting, "counting", "since counting began on "+date(f.Counting)
 	default:

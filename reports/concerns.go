@@ -40,7 +40,7 @@ type ConcernedToken struct {
 // maxConcerned bounds the tokens that are told of a concern.
 const maxConcerned = 10
 
-func (c *Concern) add(t *Token, rank int64, at time.Time, format string, args ...any) {
+func (c *Concern) addf(t *Token, rank int64, at time.Time, format string, args ...any) {
 	c.Count++
 	c.Tokens = append(c.Tokens, ConcernedToken{subjectOf(t), fmt.Sprintf(format, args...), at, rank})
 }
@@ -95,19 +95,19 @@ func (r *AttentionReport) life(e *Estate, u *Usage, t *Token) {
 	switch {
 	case t.Expires.IsZero() || t.Expires.After(e.Now.Add(soon)):
 	case t.Expires.After(e.Now):
-		r.Expiring.add(t, t.Expires.Unix(), t.Expires, "expires")
+		r.Expiring.addf(t, t.Expires.Unix(), t.Expires, "expires")
 	default:
-		r.Expiring.add(t, t.Expires.Unix(), t.Expires, "has expired")
+		r.Expiring.addf(t, t.Expires.Unix(), t.Expires, "has expired")
 	}
 	if len(t.Credentials) == 0 {
-		r.NoCredential.add(t, t.Created.Unix(), t.Created, "was made, and has no credential")
+		r.NoCredential.addf(t, t.Created.Unix(), t.Created, "was made, and has no credential")
 		return
 	}
 	switch rotation := u.rotation(t, e.Now); rotation.State {
 	case RotationOverdue:
-		r.RotationOverdue.add(t, rotation.Due.Unix(), rotation.Due, "was due")
+		r.RotationOverdue.addf(t, rotation.Due.Unix(), rotation.Due, "was due")
 	case RotationDue:
-		r.RotationDue.add(t, rotation.Due.Unix(), rotation.Due, "is due")
+		r.RotationDue.addf(t, rotation.Due.Unix(), rotation.Due, "is due")
 	}
 }
 
@@ -123,12 +123,12 @@ func (r *AttentionReport) use(e *Estate, u *Usage, t *Token) {
 	sum, _ := u.total(t.ID)
 	if sum.Requests == 0 {
 		if len(t.Credentials) > 0 && !t.Created.After(u.From) && u.Covers(u.From) && t.Keep.IsZero() {
-			r.Unused.add(t, t.Created.Unix(), time.Time{}, "no request in the window")
+			r.Unused.addf(t, t.Created.Unix(), time.Time{}, "no request in the window")
 		}
 		return
 	}
 	if day := u.tokens[t.ID].lastDay; day.failing() >= failingRequests && failingShare*day.failing() >= day.requests {
-		r.Failing.add(t, -int64(min(day.failing(), 1<<62)), sum.Last, //nolint:gosec // bounded
+		r.Failing.addf(t, -int64(min(day.failing(), 1<<62)), sum.Last,
 			"%d of %d requests of the last day denied, %d answered with 5xx", day.denied, day.requests, day.failed)
 	}
 	if t.Legacy() || u.leave(t) != "" {
@@ -139,7 +139,7 @@ func (r *AttentionReport) use(e *Estate, u *Usage, t *Token) {
 	needed := gather(list)
 	needed.add(e.Catalog.Permissions(&scopes.Token{Scopes: t.Keep.Scopes})...)
 	if has, needs := granted.count(), needed.and(granted).count(); needs > 0 && 2*needs <= has {
-		r.Overprivileged.add(t, int64(needs-has), time.Time{}, "may do %d, of which %d is used or kept", has, needs)
+		r.Overprivileged.addf(t, int64(needs-has), time.Time{}, "may do %d, of which %d is used or kept", has, needs)
 	}
 }
 
@@ -148,7 +148,7 @@ func (r *AttentionReport) versions(u *Usage, t *Token, deprecated []DeprecatedVe
 	for i := range deprecated { // the earliest sunset first
 		v := &deprecated[i]
 		if used := u.usesOf(t.ID, map[versionOf]int{{v.API, v.Version}: 0}); used[0].Requests > 0 {
-			r.Deprecated.add(t, v.Sunset.Unix(), v.Sunset, "uses %s %s, whose sunset is", v.API, v.Version)
+			r.Deprecated.addf(t, v.Sunset.Unix(), v.Sunset, "uses %s %s, whose sunset is", v.API, v.Version)
 			return
 		}
 	}

@@ -46,7 +46,7 @@ func fillLedger(b *testing.B, path string, tokens, days int, now time.Time) {
 	}
 	l.db.NoSync = true
 	for i := range days {
-		day := DayOf(now) - Day(i) //nolint:gosec // a few
+		day := DayOf(now) - Day(i)
 		r.first, r.last = day.Time().Unix()+8*secondsOfHour, day.Time().Unix()+16*secondsOfHour
 		value := r.encode()
 		if err := l.db.Update(func(tx *bolt.Tx) error {
