@@ -39,7 +39,7 @@ caddy: $(SOURCES)
 
 test: ## Run every test under the race detector; installs what they need on Debian and Ubuntu
 	.ci/deps.sh cc promtool redis-server chromium axe-core
-	CGO_ENABLED=1 go test -race -shuffle=on -count=1 -parallel 4 -timeout 20m ./... # many of them wait
+	CGO_ENABLED=1 go test -race -shuffle=on -count=1 -timeout 20m ./...
 	cd bench && go vet ./... && CGO_ENABLED=1 go test -race -count=1 ./...
 
 screenshots: ## Take the pictures of the console that the documentation shows

@@ -44,7 +44,7 @@ func fillLedger(b *testing.B, path string, tokens, days int, now time.Time) {
 		counts.Status[2], counts.Status[5], counts.Latency[5], counts.Latency[6] = 98, 2, 50, 50
 		r.parts = append(r.parts, part{hour, counts})
 	}
-	l.db.NoSync = true
+	l.db.NoSync = true // only what is read is looked at
 	for i := range days {
 		day := DayOf(now) - Day(i)
 		r.first, r.last = day.Time().Unix()+8*secondsOfHour, day.Time().Unix()+16*secondsOfHour
