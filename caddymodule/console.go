@@ -17,6 +17,7 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 	"github.com/caddyserver/caddy/v2/modules/caddyhttp"
+	"go.uber.org/zap"
 
 	"github.com/scopegate/scopegate/console"
 	"github.com/scopegate/scopegate/scopes"
@@ -103,6 +104,7 @@ func (c *consoleClient) Holder() (token string, standing console.Standing) {
 		}
 		v := c.admin.gate.gateway.Judge(r)
 		if v.Decision.Allowed() {
+			c.tellHolder(tokenName(v))
 			return tokenName(v), console.Accepted
 		}
 		if v.Decision.Reason == scopes.Stale {
@@ -111,6 +113,13 @@ func (c *consoleClient) Holder() (token string, standing console.Standing) {
 	}
 	c.tellRefused()
 	return "", standing
+}
+
+// tellHolder has the access log say by whom a page was asked for.
+func (c *consoleClient) tellHolder(token string) {
+	if extra, ok := c.outer.Context().Value(caddyhttp.ExtraLogFieldsCtxKey).(*caddyhttp.ExtraLogFields); ok && c.admin.gate.logged {
+		extra.Add(zap.String("scopegate_session", token))
+	}
 }
 
 // tellRefused makes known that nobody is let in, as any denial is: whoever tries

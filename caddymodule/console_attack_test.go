@@ -34,6 +34,19 @@ func TestRefusedSignInIsSeen(t *testing.T) {
 	}
 }
 
+// Who looks at a page is in the access log.
+func TestHolderIsSeen(t *testing.T) {
+	t.Parallel()
+	g := startGateway(t, siteWith("\tscopegate_admin"), roleFile())
+	b := signIn(t, g, "viewer")
+	if got := b.get(t, "/console/nodes"); got.status != http.StatusOK {
+		t.Fatalf("got %d %s", got.status, got.body)
+	}
+	if told := accessLog(t, g, "/console/nodes")["scopegate_session"]; told != "ops/viewer" {
+		t.Errorf("the access log has %v, want ops/viewer", told)
+	}
+}
+
 // Where a server before this one may see the end of a request elsewhere, the page ends the
 // connection, so that no request hides in another.
 func TestConsoleHidesNoRequest(t *testing.T) {

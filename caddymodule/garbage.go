@@ -30,7 +30,7 @@ func spaceCollections(bytes uint64) (done func()) {
 	defer spacing.Unlock()
 	spacing.users++
 	if spacing.users == 1 {
-		spaceOut(bytes)
+		beginSpacing(bytes)
 	}
 	return sync.OnceFunc(func() {
 		spacing.Lock()
@@ -43,8 +43,8 @@ func spaceCollections(bytes uint64) (done func()) {
 	})
 }
 
-// spaceOut spaces collections, unless there are none.
-func spaceOut(bytes uint64) {
+// beginSpacing spaces collections, unless there are none.
+func beginSpacing(bytes uint64) {
 	was := debug.SetGCPercent(percentFor(bytes, 0))
 	if was < 0 {
 		debug.SetGCPercent(was)
