@@ -24,12 +24,12 @@ func (c *change) stepToken(old, now *record) error {
 	now.killEnded(c.now)
 	now.version++
 	now.revision, now.updated = c.revision, c.now
-	if now.token.Inactive && (old == nil || !old.token.Inactive) {
-		var id deactivationID
-		if _, err := io.ReadFull(c.store.random, id[:]); err != nil {
+	becomesInactive := now.token.Inactive && (old == nil || !old.token.Inactive)
+	isNoted := len(now.seen) > 0 && (old == nil || !slices.Contains(old.seen, now.lastDeactivation()))
+	if becomesInactive && !isNoted {
+		if err := c.noteDeactivation(now); err != nil {
 			return err
 		}
-		now.noteDeactivation(id)
 	}
 	if old != nil {
 		for _, d := range old.digests() {
@@ -57,6 +57,16 @@ func (c *change) stepToken(old, now *record) error {
 	} else {
 		c.tokens[now.id] = &tokenChange{old: old, now: now}
 	}
+	return nil
+}
+
+// noteDeactivation takes note that a record is deactivated once more.
+func (c *change) noteDeactivation(rec *record) error {
+	var id deactivationID
+	if _, err := io.ReadFull(c.store.random, id[:]); err != nil {
+		return err
+	}
+	rec.noteDeactivation(id)
 	return nil
 }
 

@@ -124,13 +124,20 @@ func joinTokens(a, b *record) *record {
 // takeDeactivation makes a token inactive by what another state of it is inactive by,
 // unless it has seen that.
 func (r *record) takeDeactivation(from *record) {
-	last := from.lastDeactivation()
-	known := slices.Contains(r.seen, last) || len(from.seen) == 0 && r.token.Inactive // one without an id
-	if r.terminal || !from.token.Inactive || known {
+	if r.terminal || !from.token.Inactive {
+		return
+	}
+	unseen := from.unseenBy(r)
+	if len(from.seen) == 0 && !r.token.Inactive { // an older version wrote it
+		unseen = append(unseen, from.lastDeactivation())
+	}
+	if len(unseen) == 0 {
 		return
 	}
 	r.token.Inactive, r.held = true, r.held || from.held
-	r.noteDeactivation(last)
+	for _, id := range unseen {
+		r.noteDeactivation(id)
+	}
 }
 
 // supersedes reports whether a token's state a counts where another one is b.

@@ -40,10 +40,8 @@ func (h *history) step() {
 	case 0:
 		r.delete()
 	case 1:
-		if !r.token.Inactive {
-			r.token.Inactive, r.held = true, true
-			r.noteDeactivation(h.unique())
-		}
+		r.token.Inactive, r.held = true, true
+		r.noteDeactivation(h.unique())
 	case 2:
 		r.token.Inactive, r.held = false, false
 	case 3:

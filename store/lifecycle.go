@@ -54,17 +54,21 @@ func (s *Store) Activate(ctx context.Context, actor Actor, ref string) (Token, e
 }
 
 // Deactivate refuses the token until [Store.Activate], whatever a scope file says.
-// On one that was deactivated by hand before it changes nothing. The error wraps
-// [ErrDead] for a deleted one.
+// On one that was deactivated by hand before, it changes nothing on a single node; among
+// several it is a deactivation of its own, for another node may have activated the token
+// since, and that must not win. The error wraps [ErrDead] for a deleted one.
 func (s *Store) Deactivate(ctx context.Context, actor Actor, ref string) (Token, error) {
 	return s.changeToken(ctx, actor, func(c *change) (string, error) {
 		c.revokes = true
 		old, err := c.alive(ref)
-		if err != nil || old.held {
+		if err != nil || old.held && c.store.replica.Load() == nil {
 			return idOf(old), err
 		}
 		now := old.clone()
 		now.token.Inactive, now.held = true, true
+		if err := c.noteDeactivation(now); err != nil {
+			return now.id, err
+		}
 		return now.id, c.putToken(old, now, "deactivate")
 	})
 }

@@ -14,7 +14,8 @@ import (
 var bucketOutbox = []byte("outbox")
 
 // revocationVersion is the newest version of a revocation's record, and the one written.
-const revocationVersion = 1
+// The second has the deactivation's id.
+const revocationVersion = 2
 
 // Flags of a revocation's record.
 const (
@@ -30,7 +31,8 @@ func (r *revocation) encode() []byte {
 			flags |= bit
 		}
 	}
-	b := appendString([]byte{revocationVersion, flags}, r.ref)
+	b := append([]byte{revocationVersion, flags}, r.event[:]...)
+	b = appendString(b, r.ref)
 	b = appendDigests(appendDigests(b, r.digests), r.dead)
 	ends := make(map[string]int64, len(r.ends))
 	for d, at := range r.ends {
@@ -67,6 +69,9 @@ func decodeRevocation(id, value []byte) (*revocation, error) {
 	}
 	r := &revocation{id: string(id)}
 	flags := d.byte()
+	if value[0] > 1 {
+		copy(r.event[:], d.fixed(len(r.event)))
+	}
 	r.deleted, r.inactive, r.held = flags&flagRevokedDeleted != 0, flags&flagRevokedInactive != 0, flags&flagRevokedHeld != 0
 	r.ref, r.digests, r.dead = d.string(), d.digests(), d.digests()
 	for len(d.rest) > 0 && !d.bad {

@@ -73,6 +73,28 @@ func (r *record) noteDeactivation(id deactivationID) {
 	r.seen = r.seen[max(0, len(r.seen)-maxSeen):]
 }
 
+// isInactiveLike reports whether a record is inactive by what a later state of it is.
+func (r *record) isInactiveLike(later *record) bool {
+	if r == nil || !r.token.Inactive {
+		return false
+	}
+	return len(later.seen) == 0 || slices.Contains(r.seen, later.lastDeactivation())
+}
+
+// unseenBy returns the deactivations that the record has seen and another has not.
+func (r *record) unseenBy(other *record) (unseen []deactivationID) {
+	known := r.seen
+	if len(other.seen) == maxSeen { // it has forgotten those before its first
+		known = known[max(0, slices.Index(known, other.seen[0])):]
+	}
+	for _, id := range known {
+		if !slices.Contains(other.seen, id) {
+			unseen = append(unseen, id)
+		}
+	}
+	return unseen
+}
+
 // lastDeactivation returns the one that the record is inactive by, if it is.
 func (r *record) lastDeactivation() deactivationID {
 	if len(r.seen) == 0 { // an older version wrote it

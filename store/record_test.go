@@ -335,7 +335,7 @@ func FuzzRevocationsLog(f *testing.F) {
 	f.Add([]byte(""))
 	f.Add([]byte(acceptLoss + "\n"))
 	header := sumLine(logTitle + " " + logFormat + " store_1")
-	f.Add([]byte(header + sumLine("hold 1 tok_1 acme/a -") + sumLine("commit 1 - - -") + "\x00\x00\x00"))
+	f.Add([]byte(header + sumLine("hold@0102030405060708 1 tok_1 acme/a -") + sumLine("commit 1 - - -") + "\x00\x00\x00"))
 	f.Add([]byte(header + sumLine("kill 2 tok_1 acme/a "+scopes.DigestOf("a").String()[7:]) + "0123\x00"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		c := parseLog(data)

@@ -16,6 +16,7 @@ type revocation struct {
 	deleted  bool
 	inactive bool
 	held     bool                    // inactive by hand
+	event    deactivationID          // of inactive; zero if an older version wrote it down
 	digests  []scopes.Digest         // of the credentials that it had
 	dead     []scopes.Digest         // of credentials that were taken from it
 	ends     map[scopes.Digest]int64 // when credentials are taken from it, in Unix seconds
@@ -49,10 +50,10 @@ func (r *revocation) add(line *logLine) {
 		r.deleted = true
 		r.dead = append(r.dead, line.digests...)
 	case actHold, actDeactivate:
-		r.inactive, r.held = true, line.act == actHold
+		r.inactive, r.held, r.event = true, line.act == actHold, line.event
 		r.digests = line.digests
 	case actActivate:
-		r.inactive, r.held, r.digests = false, false, nil
+		r.inactive, r.held, r.event, r.digests = false, false, deactivationID{}, nil
 	case actKill:
 		r.dead = append(r.dead, line.digests...)
 	case actEnd:
@@ -75,9 +76,12 @@ func (r *revocation) apply(rec *record) (changed bool) {
 		rec.delete()
 		changed = true
 	}
-	if r.inactive && (!rec.token.Inactive || r.held && !rec.held) {
+	if r.inactive && !r.isSeen(rec) {
 		rec.token.Inactive = true
 		rec.held = rec.held || r.held
+		if r.event != (deactivationID{}) {
+			rec.noteDeactivation(r.event)
+		}
 		changed = true
 	}
 	for _, d := range r.dead {
@@ -87,6 +91,16 @@ func (r *revocation) apply(rec *record) (changed bool) {
 		changed = rec.endAt(d, timeOf(ends)) || changed
 	}
 	return changed
+}
+
+// isSeen reports whether a record has seen the deactivation. Who activates a token later
+// has seen it then; one that is inactive by another deactivation may be activated by
+// somebody who has not.
+func (r *revocation) isSeen(rec *record) bool {
+	if r.event != (deactivationID{}) {
+		return slices.Contains(rec.seen, r.event)
+	}
+	return rec.token.Inactive && (rec.held || !r.held)
 }
 
 // endAt ends a credential at a time, unless it ends sooner, and one that the record
@@ -173,15 +187,17 @@ func revocationsBetween(old, now *record, revision uint64) []logLine {
 		return []logLine{line}
 	}
 	var lines []logLine
-	switch {
-	case now.held && (old == nil || !old.held):
-		line.act, line.digests = actHold, now.digests()
-		lines = append(lines, line)
-	case now.token.Inactive && (old == nil || !old.token.Inactive):
+	if now.token.Inactive && (!old.isInactiveLike(now) || now.held && !old.held) {
 		line.act, line.digests = actDeactivate, now.digests()
+		if now.held {
+			line.act = actHold
+		}
+		if len(now.seen) > 0 {
+			line.event = now.lastDeactivation()
+		}
 		lines = append(lines, line)
 	}
-	line.act, line.digests = actKill, nil
+	line.act, line.event, line.digests = actKill, deactivationID{}, nil
 	for _, d := range now.dead {
 		if old == nil || !slices.Contains(old.dead, d) {
 			line.digests = append(line.digests, d)

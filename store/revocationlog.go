@@ -19,7 +19,7 @@ import (
 //
 //	75ccaa95 scopegate-revocations 1 Zk3vQ…
 //	0a1f55d2 kill 7 tok_… acme/nightly-sync 9f86d0…
-//	c02bb1c5 hold 8 tok_… acme/old-erp 60303a…,fd61a0…
+//	c02bb1c5 hold@9c1e77d1b0a24f36 8 tok_… acme/old-erp 60303a…,fd61a0…
 //	1f0c6a3d end@1790000000 8 tok_… acme/sync 2c26b4…
 //	e5cde3e3 commit 8 - - -
 //
@@ -56,6 +56,7 @@ type logLine struct {
 	id, ref  string          // of the token; "" for actCommit
 	digests  []scopes.Digest // of the token's credentials; of those concerned for actKill and actEnd
 	ends     int64           // in Unix seconds, for actEnd: it stands behind the act, as "end@1790000000"
+	event    deactivationID  // for actDeactivate and actHold, where it is known: "hold@9c1e77d1b0a24f36"
 }
 
 // String returns the line without its checksum; "-" stands for what there is not.
@@ -65,8 +66,11 @@ func (l *logLine) String() string {
 		digests[i] = hex.EncodeToString(d[:])
 	}
 	act := string(l.act)
-	if l.act == actEnd {
+	switch {
+	case l.act == actEnd:
 		act += "@" + strconv.FormatInt(l.ends, 10)
+	case l.event != deactivationID{}:
+		act += "@" + hex.EncodeToString(l.event[:])
 	}
 	fields := []string{act, strconv.FormatUint(l.revision, 10), l.id, l.ref, strings.Join(digests, ",")}
 	for i := range fields {
@@ -93,7 +97,7 @@ func parseLogLine(text string) (logLine, error) {
 		return logLine{}, errFields
 	}
 	line := logLine{revision: revision, id: fields[2], ref: fields[3]}
-	if line.act, line.ends, err = parseAct(fields[0]); err != nil {
+	if err := line.parseAct(fields[0]); err != nil {
 		return logLine{}, err
 	}
 	for digits := range strings.SplitSeq(fields[4], ",") {
@@ -109,20 +113,29 @@ func parseLogLine(text string) (logLine, error) {
 	return line, nil
 }
 
-// parseAct reads what a line says happened, and for actEnd the time of it.
-func parseAct(text string) (act, int64, error) {
-	name, at, timed := strings.Cut(text, "@")
-	switch act(name) {
-	case actDelete, actDeactivate, actHold, actActivate, actKill, actCommit:
-		if !timed {
-			return act(name), 0, nil
+// parseAct reads what a line says happened, with what stands behind it: the time of
+// actEnd, and which deactivation it was.
+func (l *logLine) parseAct(text string) error {
+	name, detail, detailed := strings.Cut(text, "@")
+	l.act = act(name)
+	switch l.act {
+	case actDelete, actActivate, actKill, actCommit:
+		if !detailed {
+			return nil
+		}
+	case actDeactivate, actHold:
+		id, err := hex.DecodeString(detail)
+		copy(l.event[:], id)
+		if !detailed || err == nil && len(id) == len(l.event) && l.event != (deactivationID{}) {
+			return nil
 		}
 	case actEnd:
-		if ends, err := strconv.ParseInt(at, 10, 64); err == nil && ends != 0 {
-			return actEnd, ends, nil
+		ends, err := strconv.ParseInt(detail, 10, 64)
+		if l.ends = ends; err == nil && ends != 0 {
+			return nil
 		}
 	}
-	return "", 0, errFields
+	return errFields
 }
 
 // sumLine returns a line as it stands in the file.

@@ -21,17 +21,17 @@ func TestDamagedLog(t *testing.T) {
 		want   error
 	}{
 		{"a torn line", func(text string) string { return text + "0123abcd delete 99 tok_" }, false, nil},
-		{"a flipped character", func(text string) string { return strings.Replace(text, " hold ", " hald ", 1) }, false, nil},
-		{"a flipped character, and an older store", func(text string) string { return strings.Replace(text, " hold ", " hald ", 1) }, true, ErrNoLog},
+		{"a flipped character", func(text string) string { return strings.Replace(text, " hold@", " hald@", 1) }, false, nil},
+		{"a flipped character, and an older store", func(text string) string { return strings.Replace(text, " hold@", " hald@", 1) }, true, ErrNoLog},
 		{"a line of a later program", func(text string) string { return text + sumLine("explode 3 - - -") }, true, ErrNoLog},
 		{"a first line that is damaged", func(text string) string { return "x" + text }, false, ErrNoLog},
 		{"something behind the zeros", func(text string) string { return text + "\x00\x00" + sumLine("commit 9 - - -") }, false, ErrNoLog},
 		{"a part that the disk has not, and the end of the change", func(text string) string {
-			at := strings.Index(text, " hold ")
+			at := strings.Index(text, " hold@")
 			return text[:at-4] + strings.Repeat("\x00", 20) + text[at+16:]
 		}, false, nil},
 		{"a part that the disk has not, and an older store", func(text string) string {
-			at := strings.Index(text, " hold ")
+			at := strings.Index(text, " hold@")
 			return text[:at-4] + strings.Repeat("\x00", 20) + text[at+16:]
 		}, true, ErrNoLog},
 	}
@@ -145,14 +145,18 @@ func TestLogLines(t *testing.T) {
 	for _, want := range []logLine{
 		{act: actCommit, revision: 1},
 		{act: actHold, revision: 18446744073709551615, id: "tok_1", ref: "acme/a"},
+		{act: actHold, revision: 1, id: "tok_1", ref: "acme/a", event: deactivationID{1, 2, 3}},
+		{act: actDeactivate, revision: 1, id: "tok_1", ref: "acme/a", event: deactivationID{7: 1}},
+		{act: actEnd, revision: 1, id: "tok_1", ref: "acme/a", ends: 1790000000},
 		{act: actKill, revision: 2, id: "tok_1", ref: "acme/a", digests: []scopes.Digest{d, d}},
 	} {
 		got, err := parseLogLine(want.String())
-		if err != nil || got.String() != want.String() || !slices.Equal(got.digests, want.digests) {
+		if err != nil || got.String() != want.String() || got.event != want.event || got.ends != want.ends || !slices.Equal(got.digests, want.digests) {
 			t.Errorf("%s: got %+v, %v", want.String(), got, err)
 		}
 	}
-	for _, text := range []string{"", "hold", "hold x - - -", "hold 1 - - - -", "hug 1 - - -", "kill 1 a b c", "kill -1 - - -"} {
+	for _, text := range []string{"", "hold", "hold x - - -", "hold 1 - - - -", "hug 1 - - -", "kill 1 a b c", "kill -1 - - -",
+		"hold@ 1 - - -", "hold@0102 1 - - -", "hold@0000000000000000 1 - - -", "hold@010203040506070809 1 - - -", "activate@0102030405060708 1 - - -", "end@x 1 - - -"} {
 		if line, err := parseLogLine(text); err == nil {
 			t.Errorf("%q: got %+v, want an error", text, line)
 		}
