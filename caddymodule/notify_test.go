@@ -88,6 +88,9 @@ func TestNotifyNodes(t *testing.T) {
 			return strings.Contains(g.scopegate(t, "token", "list").stdout, "acme/last")
 		})
 	}
+	for _, g := range nodes { // what was so before that is no news
+		poll(t, "a node to have looked once", func() bool { return g.metrics(t)["caddy_scopegate_messages_pending"] > 0 })
+	}
 	mustRun(t, nodes[1], "token", "deactivate", "acme/off")
 	mustRun(t, nodes[2], "token", "delete", "acme/gone", "--yes")
 	for _, event := range []string{"expiring acme/ends", "deactivated acme/off", "deleted acme/gone"} {
