@@ -1,10 +1,8 @@
 package store
 
 import (
-	"context"
 	"reflect"
 	"slices"
-	"sync"
 	"testing"
 
 	"github.com/scopegate/scopegate/scopes"
@@ -52,47 +50,6 @@ func TestDeactivationOfWhatSeemsInactive(t *testing.T) {
 			t.Error("an acknowledged revocation was undone")
 		}
 	}
-}
-
-// interposed is a sequencer on which something happens right after a pull, or that cannot
-// be reached any more once it has got a change.
-type interposed struct {
-	*memoryNode
-	mu   sync.Mutex
-	then func() // once
-	cuts bool
-}
-
-// interpose opens a store that follows m through an interposed sequencer.
-func interpose(tb testing.TB, m *memorySequencer) (*Store, *interposed) {
-	tb.Helper()
-	n := &interposed{memoryNode: m.node()}
-	o := clusterOptions(n.memoryNode)
-	o.Cluster.Sequencer = n
-	return openStore(tb, newPath(tb), o), n
-}
-
-func (n *interposed) Commit(ctx context.Context, c *Commit) error {
-	n.mu.Lock()
-	cuts := n.cuts
-	n.mu.Unlock()
-	err := n.memoryNode.Commit(ctx, c)
-	if err != nil || !cuts {
-		return err
-	}
-	n.set(func() { n.down = true })
-	return ErrUncertain
-}
-
-func (n *interposed) Pull(ctx context.Context, at Position, r *Report) (*Pulled, error) {
-	pulled, err := n.memoryNode.Pull(ctx, at, r)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if then := n.then; then != nil && err == nil && pulled.Verdict == PullOK {
-		n.then = nil
-		then()
-	}
-	return pulled, err
 }
 
 // A revocation that waits to be sent is not settled by another deactivation, which the node

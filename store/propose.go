@@ -13,7 +13,7 @@ func (r *replica) propose(ctx context.Context, c *change) error {
 	}
 	next := standing{Head: r.standing.Head, sum: r.standing.sum}
 	next.Revision, next.Format = c.revision, format
-	commit := &Commit{Base: r.standing.Head}
+	commit := &Commit{Base: r.standing.Head, Urgent: len(c.revocations) > 0}
 	for _, key := range sortedKeys(c.touched) {
 		before, after := c.touched[key], c.shared(key)
 		changed := Keyed{Key: key}

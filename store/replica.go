@@ -28,8 +28,9 @@ type replica struct {
 	instance  string // of this replica, among all that go by the id
 	known     bool   // the sequencer has a report of this instance under the id
 	standing  standing
-	epoch     string    // that the sequencer last had
-	epochSeen time.Time // since when it has been the one
+	early     map[string]bool // keys of tokens that were refused before the change was known
+	epoch     string          // that the sequencer last had
+	epochSeen time.Time       // since when it has been the one
 
 	status  sync.Mutex // guards what follows
 	id      string     // written by who has the writer too
@@ -74,7 +75,7 @@ func newReplica(s *Store, o *ClusterOptions) (*replica, error) {
 	}
 	r := &replica{
 		store: s, sequencer: o.Sequencer, integrity: integrity, name: o.NodeName, version: o.Version, instance: instance,
-		rejoins: noRejoins(), done: make(chan struct{}), applied: o.Applied,
+		rejoins: noRejoins(), early: make(map[string]bool), done: make(chan struct{}), applied: o.Applied,
 	}
 	switch {
 	case o.MaxStaleness == 0:
@@ -155,21 +156,34 @@ func (r *replica) run(ctx context.Context) {
 	defer timer.Stop()
 	for {
 		woken := false
+		var told []Keyed
 		select {
 		case <-ctx.Done():
 			return
-		case <-r.sequencer.Wakeups():
-			woken = true
+		case told = <-r.sequencer.Wakeups():
+			woken, told = true, append(told, r.toldSince()...)
 		case <-timer.C:
 		}
-		r.round(ctx, woken)
+		r.round(ctx, woken, told)
 		timer.Reset(pullInterval - pullInterval/10 + rand.N(pullInterval/5)) //nolint:gosec // only so that not all nodes pull at the same time
 	}
 }
 
+// toldSince returns what other wake-ups have that came meanwhile: one round is for all.
+func (r *replica) toldSince() (told []Keyed) {
+	for {
+		select {
+		case more := <-r.sequencer.Wakeups():
+			told = append(told, more...)
+		default:
+			return told
+		}
+	}
+}
+
 // round pulls until there is nothing new, and then sends what the others lack. woken is
-// set if something has told that there is.
-func (r *replica) round(ctx context.Context, woken bool) {
+// set if something has told that there is, perhaps with what was changed.
+func (r *replica) round(ctx context.Context, woken bool, told []Keyed) {
 	if r.store.lock(ctx) != nil {
 		return
 	}
@@ -177,8 +191,12 @@ func (r *replica) round(ctx context.Context, woken bool) {
 	if r.store.Err() != nil {
 		return
 	}
+	r.refuseTold(told)
 	before := r.standing.Position
 	err := r.catchUp(ctx)
+	if err == nil {
+		err = r.restoreTold()
+	}
 	if !woken && before.Epoch != "" && r.standing.Position != before {
 		r.noteLost()
 	}

@@ -162,17 +162,17 @@ func TestGrace(t *testing.T) {
 		t.Error("a new epoch, and the node decides at once")
 	}
 	m.pass(MinStaleness/2 + time.Millisecond)
-	node.wake()
+	node.wake(nil)
 	eventually(t, a, "the grace is over", func() bool { return !a.Stale(m.now()) })
 	m.restore(new(memorySequencer))
 	m.pass(MinStaleness + time.Millisecond)
-	node.wake()
+	node.wake(nil)
 	eventually(t, a, "it has filled the sequencer again", func() bool { return m.save().has })
 	if !a.Stale(m.now()) {
 		t.Error("another epoch, and the node decides at once")
 	}
 	m.pass(MinStaleness/2 + time.Millisecond)
-	node.wake()
+	node.wake(nil)
 	eventually(t, a, "the grace is over", func() bool { return !a.Stale(m.now()) })
 }
 

@@ -35,8 +35,9 @@ type Presence interface {
 	// Leave takes a node's report away.
 	Leave(ctx context.Context, id string) error
 	// Wakeups has an element after changes of any node, and whenever some may have
-	// been missed.
-	Wakeups() <-chan struct{}
+	// been missed: the records of a change that is urgent, if they are known, else nil.
+	// They may be lost, late or anybody's.
+	Wakeups() <-chan []Keyed
 }
 
 // What a Sequencer's Commit fails with.
@@ -122,6 +123,7 @@ type Commit struct {
 	NewEpoch bool    // Next begins another epoch: the history before is dropped
 	Replace  bool    // all records that are not in Changed are dropped, and the history before is too
 	Changed  []Keyed // each with the value after the change
+	Urgent   bool    // Changed is in the wake-up of the other nodes, if it is not too large
 	Audit    []byte  // for the audit log
 }
 

@@ -36,7 +36,7 @@ type logged struct {
 // memoryNode is a sequencer as one node reaches it.
 type memoryNode struct {
 	*memorySequencer
-	wakeups chan struct{}
+	wakeups chan []Keyed
 	pulls   atomic.Int64
 	mu      sync.Mutex
 	down    bool // it cannot be reached
@@ -55,7 +55,7 @@ func (m *memorySequencer) now() time.Time { return testNow.Add(time.Duration(m.c
 func (m *memorySequencer) pass(d time.Duration) { m.clock.Add(int64(d)) }
 
 func (m *memorySequencer) node() *memoryNode {
-	n := &memoryNode{memorySequencer: m, wakeups: make(chan struct{}, 1)}
+	n := &memoryNode{memorySequencer: m, wakeups: make(chan []Keyed, 16)}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.nodes = append(m.nodes, n)
@@ -74,14 +74,15 @@ func (n *memoryNode) isDown() bool {
 	return n.down
 }
 
-func (n *memoryNode) wake() {
+// wake tells the node of a change, and of what was changed if it is not nil.
+func (n *memoryNode) wake(changed []Keyed) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.down || n.deaf {
 		return
 	}
 	select {
-	case n.wakeups <- struct{}{}:
+	case n.wakeups <- changed:
 	default:
 	}
 }
@@ -155,8 +156,12 @@ func (n *memoryNode) Commit(_ context.Context, c *Commit) error {
 	if err != nil {
 		return err
 	}
+	var told []Keyed
+	if c.Urgent {
+		told = c.Changed
+	}
 	for _, other := range nodes {
-		other.wake()
+		other.wake(told)
 	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -229,7 +234,7 @@ func (n *memoryNode) Leave(_ context.Context, id string) error {
 	return nil
 }
 
-func (n *memoryNode) Wakeups() <-chan struct{} { return n.wakeups }
+func (n *memoryNode) Wakeups() <-chan []Keyed { return n.wakeups }
 
 func (*memoryNode) Close() error { return nil }
 

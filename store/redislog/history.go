@@ -218,7 +218,7 @@ func (l *Log) commitArguments(c *store.Commit, aside int) []any {
 	n := &c.Next
 	args := []any{
 		base.epoch, base.chain, n.Format, n.Epoch, n.Revision, n.Chain[:], n.Count, n.Sig[:], n.Resets,
-		flag(c.NewEpoch), flag(c.Replace || aside > 0), c.Audit, logLength, l.keys.channel, aside, 0,
+		flag(c.NewEpoch), flag(c.Replace || aside > 0), c.Audit, logLength, l.keys.channel, wakeupOf(c), aside, 0,
 	}
 	if aside > 0 {
 		return args
@@ -233,7 +233,7 @@ func (l *Log) commitArguments(c *store.Commit, aside int) []any {
 		puts++
 		args = append(args, changed.Key, changed.Value)
 	}
-	args[15] = puts
+	args[16] = puts
 	return append(args, removed...)
 }
 

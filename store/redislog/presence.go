@@ -44,14 +44,51 @@ func (l *Log) Leave(ctx context.Context, id string) error {
 }
 
 // Wakeups implements [store.Presence].
-func (l *Log) Wakeups() <-chan struct{} { return l.wakeups }
+func (l *Log) Wakeups() <-chan []store.Keyed { return l.wakeups }
 
-// wake tells that there may be changes.
-func (l *Log) wake() {
+// manyWakeups is how many wait at the most. One that comes then is left out, for who takes
+// the others asks for all that was changed.
+const manyWakeups = 16
+
+// wake tells that there may be changes, and of urgent ones what was changed.
+func (l *Log) wake(changed []store.Keyed) {
 	select {
-	case l.wakeups <- struct{}{}:
-	default: // it was told already
+	case l.wakeups <- changed:
+	default:
 	}
+}
+
+// Bounds of what a wake-up has of a change.
+const (
+	mostTold  = 100 // records
+	bytesTold = 64 << 10
+)
+
+// wakeupOf returns the message that wakes the other nodes after a change: empty, or what was
+// changed.
+func wakeupOf(c *store.Commit) []byte {
+	if !c.Urgent || c.Replace || len(c.Changed) > mostTold {
+		return nil
+	}
+	message, err := json.Marshal(c.Changed)
+	if err != nil || len(message) > bytesTold {
+		return nil
+	}
+	return message
+}
+
+// readWakeup returns what a message says was changed; nil for nothing, as for what no node
+// has sent.
+func readWakeup(message any) []store.Keyed {
+	m, ok := message.(*redis.Message)
+	if !ok || len(m.Payload) > bytesTold {
+		return nil
+	}
+	var changed []store.Keyed
+	if err := json.Unmarshal([]byte(m.Payload), &changed); err != nil {
+		return nil
+	}
+	return changed
 }
 
 const (
@@ -67,7 +104,7 @@ func (l *Log) listen(ctx context.Context) {
 	for ctx.Err() == nil {
 		l.hear(ctx)
 		l.checked.Store(false)
-		l.wake()
+		l.wake(nil)
 		select {
 		case <-ctx.Done():
 		case <-time.After(resubscribes):
@@ -89,7 +126,7 @@ func (l *Log) hear(ctx context.Context) {
 		err := bounded(ctx, func(ctx context.Context) error {
 			message, err := sub.ReceiveTimeout(ctx, hearTimeout)
 			if _, isPong := message.(*redis.Pong); err == nil && !isPong {
-				l.wake()
+				l.wake(readWakeup(message))
 			}
 			return err
 		})

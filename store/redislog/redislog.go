@@ -13,7 +13,7 @@
 //	{namespace}:nodes    hash      what the nodes tell of themselves
 //	{namespace}:aside    hash      records that will take the place of all, while they are sent
 //	{namespace}:filling  hash      for which change that is done; it ends by itself, as does aside
-//	{namespace}:wake     channel   a message without content after each change
+//	{namespace}:wake     channel   a message after each change: empty, or what was changed by a revocation
 //	{namespace}:limits:… strings   what was taken of tokens' limits, for as long as it counts
 //	{namespace}:usage    hash      the shelves of what was counted, and the mark of each
 //	{namespace}:usage:…  hashes    the rows of a shelf, for as long as they are exchanged
@@ -67,7 +67,7 @@ type Log struct {
 	keys    keys
 	logger  *slog.Logger
 	checked atomic.Bool // the server is fit for use
-	wakeups chan struct{}
+	wakeups chan []store.Keyed
 	cancel  context.CancelFunc
 	done    chan struct{}
 }
@@ -96,7 +96,7 @@ func Open(o Options) (*Log, error) {
 	prefix := "{" + o.Namespace + "}:"
 	ctx, cancel := context.WithCancel(context.Background())
 	l := &Log{
-		client: client, logger: o.Logger, cancel: cancel, wakeups: make(chan struct{}, 1), done: make(chan struct{}),
+		client: client, logger: o.Logger, cancel: cancel, wakeups: make(chan []store.Keyed, manyWakeups), done: make(chan struct{}),
 		keys: keys{
 			head: prefix + "head", records: prefix + "records", log: prefix + "log", nodes: prefix + "nodes",
 			filling: prefix + "filling", aside: prefix + "aside", channel: prefix + "wake", limits: prefix + "limits:", usage: prefix + "usage",

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -274,12 +275,14 @@ func TestNodes(t *testing.T) {
 	}
 }
 
-func awaitWakeup(tb testing.TB, l *Log, what string) {
+func awaitWakeup(tb testing.TB, l *Log, what string) []store.Keyed {
 	tb.Helper()
 	select {
-	case <-l.Wakeups():
+	case told := <-l.Wakeups():
+		return told
 	case <-time.After(10 * time.Second):
 		tb.Fatalf("no wake-up: %s", what)
+		return nil
 	}
 }
 
@@ -298,6 +301,43 @@ func TestWakeups(t *testing.T) {
 		awaitWakeup(t, l, "subscribed again")
 		_, err := l.Pull(context.Background(), one.Position, report("node_1"))
 		pulled = err == nil
+	}
+}
+
+// An urgent change is in the wake-up, as the sender has it; one that is not, or is large, is
+// not; and what is no change at all only wakes.
+func TestUrgentWakeups(t *testing.T) {
+	t.Parallel()
+	server := redistest.Start(t)
+	l, other := openLog(t, server.URL()), openLog(t, server.URL())
+	awaitWakeup(t, l, "the subscription")
+	changed := []store.Keyed{{Key: "t1", Value: []byte{0, 1, 0xff}}, {Key: "a2", Value: []byte("account")}}
+	large := []store.Keyed{{Key: "t1", Value: make([]byte, bytesTold)}}
+	base := store.Head{}
+	for i, test := range []struct {
+		commit store.Commit
+		want   []store.Keyed
+	}{
+		{store.Commit{NewEpoch: true, Changed: changed}, nil},
+		{store.Commit{Changed: changed, Urgent: true}, changed},
+		{store.Commit{Changed: large, Urgent: true}, nil},
+		{store.Commit{Changed: make([]store.Keyed, mostTold+1), Urgent: true}, nil},
+		{store.Commit{Changed: changed, Urgent: true, Replace: true}, nil},
+	} {
+		test.commit.Base, test.commit.Next = base, headAt("e1", uint64(i)+1, 'a'+byte(i))
+		base = test.commit.Next
+		mustCommit(t, other, &test.commit)
+		if got := awaitWakeup(t, l, "a change"); !reflect.DeepEqual(got, test.want) {
+			t.Errorf("change %d: told of %v, want %v", i, got, test.want)
+		}
+	}
+	for _, message := range []string{"x", "[1]", `{"Key":"t"}`, "null"} {
+		if err := server.Client(t).Publish(t.Context(), l.keys.channel, message).Err(); err != nil {
+			t.Fatal(err)
+		}
+		if got := awaitWakeup(t, l, message); got != nil {
+			t.Errorf("%s: told of %v", message, got)
+		}
 	}
 }
 

@@ -5,9 +5,9 @@
 -- ARGV: 1 epoch and 2 chain of the base, both empty for none; of the next head 3 format,
 --       4 epoch, 5 revision, 6 chain, 7 count, 8 sig, 9 resets; 10 whether it begins an
 --       epoch; 11 whether it replaces all records; 12 audit entries; 13 how long the log
---       may get; 14 the channel; 15 how many records stage.lua has put aside for it, which
---       replace all; 16 how many are written; then the key and value of each, then the keys
---       of those that are removed
+--       may get; 14 the channel, and 15 the message for it; 16 how many records stage.lua has
+--       put aside for it, which replace all; 17 how many are written; then the key and value
+--       of each, then the keys of those that are removed
 local head_key, records_key, log_key, filling_key, aside_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
 
 -- A script that fails halfway is not taken back: what it may not do is found out first.
@@ -31,7 +31,7 @@ if head[1] == ARGV[4] then -- others may have gone on from it
     return 'ok'
   end
 end
-local aside = tonumber(ARGV[15])
+local aside = tonumber(ARGV[16])
 local mine = aside > 0 and redis.call('HGET', filling_key, 'chain') == ARGV[6]
 if (head[1] or '') ~= ARGV[1] or (head[2] or '') ~= ARGV[2] then
   if mine then
@@ -61,8 +61,8 @@ if aside > 0 then
 end
 
 local keys = {}
-local first_removed = 17 + 2 * ARGV[16]
-for i = 17, first_removed - 1, 2 do
+local first_removed = 18 + 2 * ARGV[17]
+for i = 18, first_removed - 1, 2 do
   redis.call('HSET', records_key, ARGV[i], ARGV[i + 1])
   keys[#keys + 1] = ARGV[i]
 end
@@ -74,5 +74,5 @@ redis.call('XADD', log_key, 'MAXLEN', '~', ARGV[13], ARGV[5] .. '-0',
   'chain', ARGV[6], 'keys', cmsgpack.pack(keys), 'audit', ARGV[12])
 redis.call('HSET', head_key, 'format', ARGV[3], 'epoch', ARGV[4], 'revision', ARGV[5], 'chain', ARGV[6],
   'count', ARGV[7], 'sig', ARGV[8], 'resets', ARGV[9], 'changed', now)
-redis.call('PUBLISH', ARGV[14], '')
+redis.call('PUBLISH', ARGV[14], ARGV[15])
 return 'ok'
