@@ -169,16 +169,13 @@ func (r *replica) run(ctx context.Context) {
 	}
 }
 
-// toldSince returns what other wake-ups have that came meanwhile: one round is for all.
+// toldSince returns what other wake-ups have that came meanwhile: one round is for all. What
+// comes now is for the next, or whoever sends without end would keep the node from asking.
 func (r *replica) toldSince() (told []Keyed) {
-	for {
-		select {
-		case more := <-r.sequencer.Wakeups():
-			told = append(told, more...)
-		default:
-			return told
-		}
+	for range len(r.sequencer.Wakeups()) {
+		told = append(told, <-r.sequencer.Wakeups()...)
 	}
+	return told
 }
 
 // round pulls until there is nothing new, and then sends what the others lack. woken is
