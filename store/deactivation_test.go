@@ -13,7 +13,7 @@ func inactive(tb testing.TB, s *Store, ref string) {
 	tb.Helper()
 	eventually(tb, s, "the deactivation", func() bool {
 		token, err := s.Token(ref)
-		return err == nil && token.Token.Inactive
+		return err == nil && token.Inactive
 	})
 }
 

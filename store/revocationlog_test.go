@@ -155,8 +155,10 @@ func TestLogLines(t *testing.T) {
 			t.Errorf("%s: got %+v, %v", want.String(), got, err)
 		}
 	}
-	for _, text := range []string{"", "hold", "hold x - - -", "hold 1 - - - -", "hug 1 - - -", "kill 1 a b c", "kill -1 - - -",
-		"hold@ 1 - - -", "hold@0102 1 - - -", "hold@0000000000000000 1 - - -", "hold@010203040506070809 1 - - -", "activate@0102030405060708 1 - - -", "end@x 1 - - -"} {
+	for _, text := range []string{
+		"", "hold", "hold x - - -", "hold 1 - - - -", "hug 1 - - -", "kill 1 a b c", "kill -1 - - -", "end@x 1 - - -", "activate@0102030405060708 1 - - -",
+		"hold@ 1 - - -", "hold@0102 1 - - -", "hold@0000000000000000 1 - - -", "hold@010203040506070809 1 - - -",
+	} {
 		if line, err := parseLogLine(text); err == nil {
 			t.Errorf("%q: got %+v, want an error", text, line)
 		}
