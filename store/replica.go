@@ -311,7 +311,7 @@ func noRejoins() map[string]int {
 func (r *replica) report(now time.Time) *Report {
 	report := &Report{
 		ID: r.id, Name: r.name, Version: r.version, Revision: r.standing.Revision,
-		Staleness: -1, MaxStaleness: r.lease.most, Instance: r.instance, Again: r.known,
+		Staleness: -1, MaxStaleness: r.lease.most, Instance: r.instance, Epoch: r.standing.Epoch, Again: r.known,
 	}
 	if verified := r.lease.since(); !verified.IsZero() {
 		report.Staleness = now.Sub(verified)

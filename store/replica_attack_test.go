@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"os"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -193,49 +194,73 @@ func TestGraceWithAClockSetBack(t *testing.T) {
 	eventually(t, a, "it decides again", func() bool { return !a.Stale(m.now()) && grants(a, digest) || m.grow(t) })
 }
 
-// slowScan is a sequencer from which a node takes long to download.
-type slowScan struct {
+// slow is a sequencer from which a node takes long to download, or to which it takes long to
+// tell what it knows.
+type slow struct {
 	*memoryNode
-	begun, goOn chan struct{}
+	scans, commits atomic.Bool // take long
+	begun, goOn    chan struct{}
 }
 
-func (n *slowScan) Scan(ctx context.Context, each func([]Keyed) error) error {
-	n.begun <- struct{}{}
-	<-n.goOn
+func (n *slow) Scan(ctx context.Context, each func([]Keyed) error) error {
+	n.hold(&n.scans)
 	return n.memoryNode.Scan(ctx, each)
+}
+
+func (n *slow) Commit(ctx context.Context, c *Commit) error {
+	n.hold(&n.commits)
+	return n.memoryNode.Commit(ctx, c)
+}
+
+func (n *slow) hold(takesLong *atomic.Bool) {
+	if takesLong.Swap(false) {
+		n.begun <- struct{}{}
+		<-n.goOn
+	}
 }
 
 // After a new epoch nobody decides either until those have told what they know that are
 // alive and take long.
 func TestGraceForSlowNodes(t *testing.T) {
 	t.Parallel()
+	for name, makeSlow := range map[string]func(*slow){
+		"download": func(n *slow) { n.scans.Store(true) }, "telling": func(n *slow) { n.commits.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			testGraceForSlowNode(t, makeSlow)
+		})
+	}
+}
+
+func testGraceForSlowNode(t *testing.T, makeSlow func(*slow)) {
+	t.Helper()
 	m := newMemorySequencer()
 	a, behind := joinNode(t, newPath(t), m)
 	ref, digest := makeToken(t, a, "sync")
-	slow := &slowScan{memoryNode: m.node(), begun: make(chan struct{}, 1), goOn: make(chan struct{}, 1)}
-	o := clusterOptions(slow.memoryNode)
-	o.Cluster.Sequencer = slow
-	slow.goOn <- struct{}{}
+	n := &slow{memoryNode: m.node(), begun: make(chan struct{}), goOn: make(chan struct{})}
+	o := clusterOptions(n.memoryNode)
+	o.Cluster.Sequencer = n
 	b := openStore(t, newPath(t), o)
 	eventually(t, b, "the token", func() bool { return grants(b, digest) })
-	<-slow.begun
 	behind.set(func() { behind.down = true })
 	if _, err := b.Deactivate(context.Background(), tester, ref); err != nil {
 		t.Fatal(err)
 	}
 	m.restore(new(memorySequencer))
-	slow.set(func() { slow.down = true })
+	n.set(func() { n.down = true })
+	makeSlow(n)
 	behind.set(func() { behind.down = false }) // it fills the sequencer, without the revocation
 	eventually(t, a, "another epoch", func() bool { return a.replica.Load().replication().Rejoins["empty"] > 1 })
-	slow.set(func() { slow.down = false })
-	<-slow.begun
+	n.set(func() { n.down = false })
+	<-n.begun
 	m.pass(10 * time.Second)
 	before := behind.pulls.Load()
 	eventually(t, a, "it has asked again", func() bool { return behind.pulls.Load() > before+1 })
 	if !a.Stale(m.now()) {
 		t.Errorf("it decides, and grants a revoked credential: %t", grants(a, digest))
 	}
-	slow.goOn <- struct{}{}
+	n.goOn <- struct{}{}
 	eventually(t, a, "it decides", func() bool { return !a.Stale(m.now()) || m.grow(t) })
 	if grants(a, digest) {
 		t.Error("it grants a revoked credential")

@@ -139,6 +139,9 @@ type Report struct {
 	// Instance is of the process: two processes with one id, one of which has a copy of the
 	// other's store, are told apart by it.
 	Instance string
+	// Epoch is the one that the node is in: it has told there what it knows. The position
+	// that it asks from may be of another, while it downloads that.
+	Epoch string `json:"-"`
 	// Again is set once the instance has left a report under the id: if another's is there
 	// now, that one has come since, and is alive.
 	Again bool `json:"-"`

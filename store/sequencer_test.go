@@ -98,7 +98,7 @@ func (n *memoryNode) Pull(_ context.Context, at Position, r *Report) (*Pulled, e
 	if last, ok := m.reports[r.ID]; ok && r.Again && last.Instance != r.Instance && m.now().Before(m.until[r.ID]) {
 		return &Pulled{Verdict: PullTwin}, nil
 	}
-	m.reports[r.ID], m.epochs[r.ID] = *r, at.Epoch
+	m.reports[r.ID], m.epochs[r.ID] = *r, r.Epoch
 	m.until[r.ID] = m.now().Add(30 * time.Second)
 	pulled := &Pulled{Head: m.head, Filling: m.filling, EpochAge: m.now().Sub(m.began), Apart: m.apart()}
 	behind := slices.IndexFunc(m.log, func(l logged) bool { return l.position.Revision == at.Revision })
@@ -114,7 +114,9 @@ func (n *memoryNode) Pull(_ context.Context, at Position, r *Report) (*Pulled, e
 	case m.log[behind].position.Chain != at.Chain:
 		pulled.Verdict = PullDiverge
 	default:
-		m.until[r.ID] = m.now().Add(r.MaxStaleness + 2*time.Second)
+		if r.Epoch == at.Epoch {
+			m.until[r.ID] = m.now().Add(r.MaxStaleness + 2*time.Second)
+		}
 		pulled.Verdict = PullOK
 		m.since(pulled, behind)
 	}

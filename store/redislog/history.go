@@ -60,7 +60,7 @@ func (l *Log) Pull(ctx context.Context, at store.Position, r *store.Report) (*st
 		return nil, fmt.Errorf("redislog: %w", err)
 	}
 	answer, err := pullScript.Run(ctx, l.client, []string{l.keys.head, l.keys.records, l.keys.log, l.keys.nodes, l.keys.filling},
-		at.Epoch, at.Revision, at.Chain[:], r.ID, report, lifetime(r).Milliseconds(), most, joiningLifetime.Milliseconds(), known(r)).Slice()
+		at.Epoch, at.Revision, at.Chain[:], r.ID, report, lifetime(r).Milliseconds(), most, joiningLifetime.Milliseconds(), known(r), r.Epoch).Slice()
 	if err != nil {
 		return nil, fail(err)
 	}

@@ -249,14 +249,24 @@ func TestNodes(t *testing.T) {
 	one, two := headAt("e1", 1, 'a'), headAt("e2", 2, 'a')
 	mustCommit(t, l, &store.Commit{Next: one, NewEpoch: true})
 	for _, r := range []*store.Report{report("node_1"), short, report("node_3")} {
+		r.Epoch = "e1"
 		if p, err := l.Pull(ctx, one.Position, r); err != nil || p.Apart != 0 {
 			t.Fatal(p, err)
 		}
 	}
 	mustCommit(t, l, &store.Commit{Base: one, Next: two, NewEpoch: true})
-	for i, r := range []*store.Report{report("node_3"), report("node_1")} {
-		if p, err := l.Pull(ctx, two.Position, r); err != nil || p.Apart != 1-i {
-			t.Errorf("%s: %d nodes are in another epoch, %v; want %d", r.ID, p.Apart, err, 1-i)
+	for _, step := range []struct {
+		id, epoch string
+		apart     int
+	}{
+		{"node_3", "e2", 1},
+		{"node_1", "e1", 1}, // it has downloaded the epoch, and not told yet what it knows
+		{"node_1", "e2", 0},
+	} {
+		r := report(step.id)
+		r.Epoch = step.epoch
+		if p, err := l.Pull(ctx, two.Position, r); err != nil || p.Apart != step.apart {
+			t.Errorf("%s: %d nodes are in another epoch, %v; want %d", r.ID, p.Apart, err, step.apart)
 		}
 	}
 	if err := l.Leave(ctx, "node_3"); err != nil {

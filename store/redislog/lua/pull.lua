@@ -5,14 +5,15 @@
 -- ARGV: epoch, revision and chain of the node; its id, its report, how long that counts
 --       in milliseconds; how many keys may have changed at the most; how long the report
 --       counts if the node has to download everything; what tells its reports from those
---       of another with the same id, or empty as long as it has left none
+--       of another with the same id, or empty as long as it has left none; the epoch that
+--       the node is in, which is another one while it downloads everything
 local head_key, records_key, log_key, nodes_key, filling_key = KEYS[1], KEYS[2], KEYS[3], KEYS[4], KEYS[5]
-local epoch, revision, chain = ARGV[1], ARGV[2], ARGV[3]
+local epoch, revision, chain, home = ARGV[1], ARGV[2], ARGV[3], ARGV[10]
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local function report(lasts)
-  redis.call('HSET', nodes_key, ARGV[4], string.format('%.0f %.0f %s %s', now + lasts, now, epoch == '' and '-' or epoch, ARGV[5]))
+  redis.call('HSET', nodes_key, ARGV[4], string.format('%.0f %.0f %s %s', now + lasts, now, home == '' and '-' or home, ARGV[5]))
 end
 
 -- Whether somebody else has left a report under the id since this node did.
@@ -24,7 +25,7 @@ end
 if ARGV[9] ~= '' and has_twin() then
   return { 'twin', '0' }
 end
-report(ARGV[6])
+report(home == epoch and ARGV[6] or math.max(ARGV[6], ARGV[8]))
 
 local head = redis.call('HMGET', head_key, 'format', 'epoch', 'revision', 'chain', 'count', 'sig', 'resets', 'began', 'changed')
 local filling = redis.call('HGET', filling_key, 'chain') and '1' or '0'
