@@ -74,6 +74,9 @@ const (
 	fleetBound = 2*time.Second + 500*time.Millisecond
 	// fleetReturn is how long nodes take at the most to tell a Redis what it has lost.
 	fleetReturn = 5 * time.Second
+	// fleetJoins is how long it takes at the most until all have joined in the end: one after
+	// another, and each that was overtaken downloads everything again.
+	fleetJoins = 2 * time.Minute
 )
 
 func startFleet(t *testing.T, nodes, tokens int) *fleet {
@@ -258,12 +261,12 @@ func TestClusterFaults(t *testing.T) {
 func (f *fleet) checkEnd(t *testing.T, kept string) {
 	t.Helper()
 	for _, n := range f.nodes {
-		poll(t, "a node to decide again", func() bool {
+		pollFor(t, fleetJoins, "a node to decide again", func() bool {
 			status, _ := n.request(t.Context(), http.MethodGet, n.url("/raw/x"), secretOf(kept))
 			return status == http.StatusNoContent
 		})
 	}
-	poll(t, "the nodes to have one revision", func() bool { return f.agree(t) })
+	pollFor(t, fleetJoins, "the nodes to have one revision", func() bool { return f.agree(t) })
 	for _, n := range f.nodes {
 		for _, r := range f.revoked {
 			if status, _ := n.request(t.Context(), http.MethodGet, n.url("/raw/x"), secretOf(r.name)); status != http.StatusForbidden {

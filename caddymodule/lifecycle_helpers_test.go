@@ -119,9 +119,15 @@ func wantStatus(t *testing.T, g *gateway, target, secret string, want int) {
 // poll returns when a condition has come true, which it tries again and again.
 func poll(t *testing.T, what string, condition func() bool) {
 	t.Helper()
+	pollFor(t, patience, what, condition)
+}
+
+// pollFor is poll for what may take longer.
+func pollFor(t *testing.T, most time.Duration, what string, condition func() bool) {
+	t.Helper()
 	ticker := time.NewTicker(20 * time.Millisecond)
 	defer ticker.Stop()
-	deadline := time.After(patience)
+	deadline := time.After(most)
 	for !condition() {
 		select {
 		case <-ticker.C:
