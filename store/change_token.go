@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -95,8 +96,9 @@ func (c *change) claimDigests(old, now *record) error {
 }
 
 func (c *change) writeToken(old, now *record) error {
-	value := now.encode()
-	if _, err := decodeRecord([]byte(now.id), value); err != nil {
+	c.scratch = now.encodeIn(c.scratch)
+	value := bytes.Clone(c.scratch)
+	if err := c.readBack.decode([]byte(now.id), value); err != nil {
 		return fmt.Errorf("%w: token %s cannot be stored as it is: %w", ErrConflict, now.ref(), err)
 	}
 	c.share(keyToken, now.id)

@@ -25,8 +25,7 @@ func newCompiler(catalog *scopes.Catalog, table *ruleTable) compiler {
 }
 
 // compile appends the entries of a record, one for each credential, without their
-// account. They refer to the compiler and to the value: use them before the next
-// call and the end of the transaction.
+// account. They refer to the value: use them before the end of the transaction.
 func (c *compiler) compile(dst []indexed, id []byte, h *head) ([]indexed, error) {
 	if h.flags&flagTerminal != 0 || h.count == 0 {
 		return dst, nil

@@ -274,7 +274,7 @@ func (s *shard) fill(order []uint64, parts []*shardBuilder) {
 }
 
 // with returns a copy of the shard without some digests and with some more entries.
-func (s *shard) with(without map[scopes.Digest]bool, more []indexed) (shard, error) {
+func (s *shard) with(without map[scopes.Digest]bool, more []*indexed) (shard, error) {
 	b := newShardBuilder(len(s.table) + len(more))
 	for i := range s.table {
 		if e := &s.table[i]; e.kind == 0 || without[e.digest] {
@@ -282,8 +282,8 @@ func (s *shard) with(without map[scopes.Digest]bool, more []indexed) (shard, err
 		}
 		b.copy(s, &s.table[i])
 	}
-	for i := range more {
-		if err := b.add(&more[i]); err != nil {
+	for _, x := range more {
+		if err := b.add(x); err != nil {
 			return shard{}, err
 		}
 	}

@@ -26,30 +26,39 @@ func (p *planner) planToken(a *account, wanted *scopes.Token) error {
 }
 
 func (p *planner) planCreate(a *account, wanted *scopes.Token) error {
-	now := &record{account: a.name, token: *wanted, declared: wanted}
-	now.owner = p.file.OwnerOfToken(now.ref())
-	now.token.Credential = scopes.Digest{}
-	c := Change{Kind: "token", Name: now.ref(), Action: Create, Details: describeToken(wanted)}
-	if err := p.planCredential(&c, nil, now, wanted.Credential); err != nil {
+	ref := a.name + "/" + wanted.Name
+	owner := p.file.OwnerOfToken(ref)
+	now := newDeclared(a.name, owner, wanted)
+	c := Change{Kind: "token", Name: ref, Action: Create, Details: describeToken(wanted)}
+	if err := p.planCredential(&c, nil, &now, wanted.Credential); err != nil {
 		return err
 	}
 	if len(now.credentials) == 0 {
-		if err := p.planMade(&c, now); err != nil {
+		if err := p.planMade(&c, &now); err != nil {
 			return err
 		}
 	}
 	if now.countsActive() {
 		a.active++
 	}
+	account, credentials := a.name, now.credentials
 	p.step(c, func(ch *change) (err error) {
-		now := now.clone() // so that a plan that failed half-way can be applied again
+		now := newDeclared(account, owner, wanted) // anew, so that a plan that failed half-way can be applied again
+		now.credentials = slices.Clone(credentials)
 		if now.id, err = newID(ch.store.random); err != nil {
 			return err
 		}
 		now.created = ch.now
-		return ch.putPlanned(c, nil, now)
+		return ch.putPlanned(c, nil, &now)
 	})
 	return nil
+}
+
+// newDeclared returns the record of a token that a scope file declares, without an id.
+func newDeclared(account, owner string, wanted *scopes.Token) record {
+	now := record{account: account, token: *wanted, declared: wanted, owner: owner}
+	now.token.Credential = scopes.Digest{}
+	return now
 }
 
 func (p *planner) planUpdate(a *account, live *record, wanted *scopes.Token) error {

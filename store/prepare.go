@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"maps"
@@ -99,9 +100,11 @@ func (c *change) clearOutbox() error {
 }
 
 func (c *change) putEntries() error {
+	audit := c.bucket(bucketAudit)
 	for i := range c.entries {
 		key := entryKey(c.revision, i)
-		if err := c.bucket(bucketAudit).Put(key, c.entries[i].encode(key)); err != nil {
+		c.scratch = c.entries[i].encodeIn(c.scratch, key)
+		if err := audit.Put(key, bytes.Clone(c.scratch)); err != nil {
 			return err
 		}
 	}
@@ -162,16 +165,13 @@ func (c *change) indexAccounts(names accountNames) accountNames {
 // indexTokens returns what the change takes out of the index, and what it adds.
 func (c *change) indexTokens(current *Snapshot, names *accountNames) (without map[scopes.Digest]bool, more []indexed, err error) {
 	without, more = make(map[scopes.Digest]bool), make([]indexed, 0, len(c.tokens))
-	for id, t := range c.tokens {
+	compiler := newCompiler(current.catalog, current.table)
+	for name, t := range c.tokens {
 		for _, d := range t.old.digests() {
 			without[d] = true
 		}
-		h, _, err := decodeHead([]byte(id), c.bucket(bucketTokens).Get([]byte(id)))
-		if err != nil {
-			return nil, nil, err
-		}
-		compiler := newCompiler(current.catalog, current.table) // one each, for its entries share its memory
-		items, err := compiler.compile(nil, []byte(id), &h)
+		id := []byte(name)
+		h, _, err := decodeHead(id, c.bucket(bucketTokens).Get(id))
 		if err != nil {
 			return nil, nil, err
 		}
@@ -179,10 +179,13 @@ func (c *change) indexTokens(current *Snapshot, names *accountNames) (without ma
 		if !ok { // its account's record is damaged
 			continue
 		}
-		for i := range items {
-			items[i].place(at, len(t.now.account))
+		first := len(more)
+		if more, err = compiler.compile(more, id, &h); err != nil {
+			return nil, nil, err
 		}
-		more = append(more, items...)
+		for i := range more[first:] {
+			more[first+i].place(at, len(t.now.account))
+		}
 	}
 	return without, more, nil
 }

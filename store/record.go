@@ -132,10 +132,13 @@ func (r *record) clone() *record {
 	return &c
 }
 
-// encode returns the sealed record. What the index needs stands first, so that a
-// boot reads no further.
-func (r *record) encode() []byte {
-	b := make([]byte, 0, 512)
+// encode returns the sealed record.
+func (r *record) encode() []byte { return r.encodeIn(make([]byte, 0, usualToken)) }
+
+// encodeIn is encode in memory that may be used for it. What the index needs stands first,
+// so that a boot reads no further.
+func (r *record) encodeIn(memory []byte) []byte {
+	b := memory[:0]
 	format := r.format()
 	b = append(b, format, r.flags(), byte(r.token.Access))
 	b = appendTime(b, r.token.Expires)
@@ -232,11 +235,20 @@ func (r *record) appendDeclared(b []byte, format byte) []byte {
 
 // decodeRecord reads a sealed record. Its error says what is wrong, not with which.
 func decodeRecord(id, value []byte) (*record, error) {
-	h, rest, err := decodeHead(id, value)
-	if err != nil {
+	r := new(record)
+	if err := r.decode(id, value); err != nil {
 		return nil, err
 	}
-	r := &record{
+	return r, nil
+}
+
+// decode fills in r, whatever it was before.
+func (r *record) decode(id, value []byte) error {
+	h, rest, err := decodeHead(id, value)
+	if err != nil {
+		return err
+	}
+	*r = record{
 		id: string(id), account: string(h.account),
 		terminal: h.flags&flagTerminal != 0, held: h.flags&flagHeld != 0,
 		token: scopes.Token{
@@ -251,10 +263,10 @@ func decodeRecord(id, value []byte) (*record, error) {
 	shadow, limits := &decoder{rest: h.shadow}, &decoder{rest: h.limits}
 	r.token.Shadow, r.token.Limits = shadow.scopes(), limits.limits()
 	if d.end() != nil || inner.end() != nil || shadow.end() != nil || limits.end() != nil {
-		return nil, errFields
+		return errFields
 	}
 	r.decodeRest(&rest, &h)
-	return r, rest.end()
+	return rest.end()
 }
 
 func (r *record) decodeRest(d *decoder, h *head) {

@@ -191,8 +191,11 @@ func entryKey(revision uint64, position int) []byte {
 	return binary.BigEndian.AppendUint32(key, uint32(position)) //nolint:gosec // a change has fewer
 }
 
-func (e *Entry) encode(key []byte) []byte {
-	b := appendTime([]byte{entryVersion}, e.Time)
+func (e *Entry) encode(key []byte) []byte { return e.encodeIn(nil, key) }
+
+// encodeIn is encode in memory that may be used for it.
+func (e *Entry) encodeIn(memory, key []byte) []byte {
+	b := appendTime(append(memory[:0], entryVersion), e.Time)
 	for _, s := range []string{e.Actor, e.Action, e.Kind, e.Name} {
 		b = appendString(b, s)
 	}

@@ -93,13 +93,13 @@ func (s *Snapshot) with(without map[scopes.Digest]bool, more []indexed) (*Snapsh
 	next := *s
 	next.shards = slices.Clone(s.shards)
 	next.rules = s.table.all()
-	byShard := make(map[int][]indexed)
+	byShard := make(map[int][]*indexed)
 	for d := range without {
 		byShard[shardOf(&d)] = nil
 	}
 	for i := range more {
 		at := shardOf(&more[i].digest)
-		byShard[at] = append(byShard[at], more[i])
+		byShard[at] = append(byShard[at], &more[i])
 	}
 	for at, added := range byShard {
 		changed, err := s.shards[at].with(without, added)
