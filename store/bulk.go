@@ -3,6 +3,8 @@ package store
 import (
 	"bytes"
 	"slices"
+
+	"github.com/scopegate/scopegate/scopes"
 )
 
 // bulk keeps the records of a change that writes many, until they can be put in the
@@ -31,12 +33,20 @@ func (c *change) put(bucket, key, value []byte) error {
 	return nil
 }
 
+// fullPages is how far pages are filled that are written in the order of their keys, of 1:
+// what bbolt does by itself is for keys that come in no order, and leaves half of each
+// page empty.
+const fullPages = 0.9
+
 // inBulk runs fn, which puts about so many records of each kind: they are put
 // together. There is room for them from the start, since copying a large list holds
 // up all goroutines when the garbage collector has to wait for it.
 func (c *change) inBulk(records int, fn func() error) error {
 	c.bulk = &bulk{tokens: make([]keyed, 0, records), names: make([]keyed, 0, records)}
 	c.entries = slices.Grow(c.entries, records+1)
+	if len(c.tokens) == 0 {
+		c.tokens, c.digests = make(map[string]*tokenChange, records), make(map[scopes.Digest]string, records)
+	}
 	err := fn()
 	written := c.bulk
 	if c.bulk = nil; err != nil {
@@ -48,6 +58,7 @@ func (c *change) inBulk(records int, fn func() error) error {
 	}{{bucketTokens, written.tokens}, {bucketNames, written.names}} {
 		slices.SortFunc(part.records, func(a, b keyed) int { return bytes.Compare(a.key, b.key) })
 		bucket := c.bucket(part.bucket)
+		bucket.FillPercent = fullPages
 		for _, r := range part.records {
 			if err := bucket.Put(r.key, r.value); err != nil {
 				return err

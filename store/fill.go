@@ -97,6 +97,7 @@ func (f *filling) split(tokens int) {
 // write writes what the parts have found, each kind in the order of its keys: see bulk.
 func (f *filling) write() error {
 	tokens := f.change.bucket(bucketTokens)
+	tokens.FillPercent = fullPages
 	for _, p := range f.parts {
 		<-p.sorted
 		for _, token := range p.tokens {
@@ -125,6 +126,7 @@ func (f *filling) write() error {
 // writeNames gives each name to the token that has the best right to it.
 func (f *filling) writeNames() error {
 	names := f.change.bucket(bucketNames)
+	names.FillPercent = fullPages
 	holder, more := f.nextName()
 	for more {
 		var next heldName

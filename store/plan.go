@@ -123,7 +123,7 @@ func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan,
 				Revision: r.state.revision, Changes: make([]Change, 0, tokens), steps: make([]func(*change) error, 0, tokens),
 			},
 			accounts: make(map[string]*account), before: make(map[string]account),
-			claimed: make(map[scopes.Digest]string), taken: make(map[[2]string][]string),
+			claimed: make(map[scopes.Digest]string, credentialsOf(f)), taken: make(map[[2]string][]string),
 		}
 		plan = p.plan
 		return p.run(o)
@@ -138,6 +138,18 @@ func tokensOf(f *scopes.File) int {
 	n := 0
 	for i := range f.Accounts {
 		n += len(f.Accounts[i].Tokens)
+	}
+	return n
+}
+
+func credentialsOf(f *scopes.File) int {
+	n := 0
+	for i := range f.Accounts {
+		for t := range f.Accounts[i].Tokens {
+			if !f.Accounts[i].Tokens[t].Credential.IsZero() {
+				n++
+			}
+		}
 	}
 	return n
 }

@@ -101,6 +101,7 @@ func (c *change) clearOutbox() error {
 
 func (c *change) putEntries() error {
 	audit := c.bucket(bucketAudit)
+	audit.FillPercent = fullPages // the keys of later entries are behind all others
 	for i := range c.entries {
 		key := entryKey(c.revision, i)
 		c.scratch = c.entries[i].encodeIn(c.scratch, key)

@@ -58,8 +58,9 @@ func decodeState(value []byte) (state, error) {
 // reader reads records in a transaction. What it returns does not refer to the
 // file.
 type reader struct {
-	tx    *bolt.Tx
-	state state
+	tx     *bolt.Tx
+	state  state
+	opened map[string]*bolt.Bucket
 	// pending are revocations that the file does not have yet, by the token's id.
 	pending map[string]*revocation
 }
@@ -76,10 +77,18 @@ func newReader(tx *bolt.Tx) (reader, error) {
 	if err != nil {
 		return reader{}, damaged("store", "state", err)
 	}
-	return reader{tx: tx, state: state}, nil
+	return reader{tx: tx, state: state, opened: make(map[string]*bolt.Bucket, len(buckets))}, nil
 }
 
-func (r reader) bucket(name []byte) *bolt.Bucket { return r.tx.Bucket(name) }
+// bucket returns a bucket, the same each time: bbolt opens it anew where nothing is written.
+func (r reader) bucket(name []byte) *bolt.Bucket {
+	b := r.opened[string(name)]
+	if b == nil {
+		b = r.tx.Bucket(name)
+		r.opened[string(name)] = b
+	}
+	return b
+}
 
 // damaged says which record cannot be read.
 func damaged(kind, name string, err error) error {
