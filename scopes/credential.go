@@ -53,6 +53,18 @@ func (d Digest) IsZero() bool { return d == Digest{} }
 // String returns "sha256:" and 64 hexadecimal digits, as a scope file has it.
 func (d Digest) String() string { return "sha256:" + hex.EncodeToString(d[:]) }
 
+// MarshalBinary returns the digest's bytes.
+func (d Digest) MarshalBinary() ([]byte, error) { return d[:], nil }
+
+// UnmarshalBinary is the inverse of [Digest.MarshalBinary].
+func (d *Digest) UnmarshalBinary(b []byte) error {
+	if len(b) != len(d) {
+		return fmt.Errorf("scopes: a digest has %d bytes, not %d", len(d), len(b))
+	}
+	copy(d[:], b)
+	return nil
+}
+
 // ParseDigest is the inverse of [Digest.String]. Hexadecimal digits may be of
 // either case. The error says what was expected.
 func ParseDigest(s string) (Digest, error) {
