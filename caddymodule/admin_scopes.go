@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/scopegate/scopegate/priority"
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
 )
@@ -35,6 +36,7 @@ func (m *management) plan(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer priority.GiveWay()()
 	plan, err := s.Plan(r.Context(), up.file, up.planOptions())
 	if err != nil {
 		return nil, err
@@ -55,6 +57,7 @@ func (m *management) apply(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer priority.GiveWay()()
 	for range maxPlans {
 		var done planned
 		if done, err = m.applyOnce(r, s, up); !errors.Is(err, store.ErrMoved) || up.revision != nil {
@@ -101,6 +104,7 @@ func (m *management) drift(r *http.Request) (any, error) {
 	if err != nil {
 		return nil, err
 	}
+	defer priority.GiveWay()()
 	drift, err := s.Drift(r.Context(), up.file)
 	if err != nil {
 		return nil, err

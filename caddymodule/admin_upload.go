@@ -16,8 +16,10 @@ import (
 
 	"github.com/caddyserver/caddy/v2"
 
+	"github.com/scopegate/scopegate/priority"
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/scopes/openapi"
+	"github.com/scopegate/scopegate/scopes/reading"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -63,40 +65,55 @@ var fileTypes = []string{"application/yaml", "application/x-yaml", "text/yaml", 
 const severalFiles = "multipart/form-data"
 
 // readUpload reads what a request has to plan or apply, and the parameters that may
-// stand beside it. The body is one file's bytes and nothing else, so that they are
-// read exactly as they would be from a disk, or a form with several of them. What
-// the store has of APIs the files may use.
+// stand beside it. What the store has of APIs the files may use.
 func readUpload(r *http.Request, s *store.Store, known ...string) (*upload, error) {
-	values, err := parameters(r, known...)
+	up, sent, err := receiveUpload(r, known...)
 	if err != nil {
 		return nil, err
-	}
-	up := new(upload)
-	if err := up.readParameters(values); err != nil {
-		return nil, err
-	}
-	if err := hasMediaType(r, append(slices.Clone(fileTypes), severalFiles)...); err != nil {
-		return nil, err
-	}
-	sent, err := receive(r, values.Get("name"))
-	if err != nil {
-		return nil, err
-	}
-	up.name, up.digest = identify(sent)
-	if up.credentials, err = readCredentials(sent.credentials); err != nil {
-		return nil, err
-	}
-	if len(up.credentials) > 0 && up.revision == nil {
-		return nil, failf(http.StatusBadRequest, "credentials are for the tokens that a plan creates; send its revision too")
 	}
 	apis, err := s.APIs()
 	if err != nil {
 		return nil, err
 	}
-	if up.file, err = readAllScopes(sent.files, scopes.Options{Now: time.Now(), Known: apis, Documents: sent.documents.reader()}); err != nil {
-		return nil, refuseFiles(sent.files, err)
+	options := reading.Options{Now: time.Now(), Known: apis, Documents: sent.documents}
+	switch up.file, err = readScopes(r.Context(), sent.files, options); {
+	case err == nil:
+		return up, nil
+	case errors.Is(err, reading.ErrProcess) || r.Context().Err() != nil:
+		return nil, err
 	}
-	return up, nil
+	return nil, refuseFiles(sent.files, err)
+}
+
+// receiveUpload takes in what was sent, and leaves the files to be read. The body is one
+// file's bytes and nothing else, so that they are read exactly as they would be from a
+// disk, or a form with several of them.
+func receiveUpload(r *http.Request, known ...string) (*upload, *received, error) {
+	values, err := parameters(r, known...)
+	if err != nil {
+		return nil, nil, err
+	}
+	up := new(upload)
+	if err := up.readParameters(values); err != nil {
+		return nil, nil, err
+	}
+	if err := hasMediaType(r, append(slices.Clone(fileTypes), severalFiles)...); err != nil {
+		return nil, nil, err
+	}
+	defer priority.GiveWay()()
+	sent, err := receive(r, values.Get("name"))
+	if err != nil {
+		return nil, nil, err
+	}
+	up.name, up.digest = identify(sent)
+	sent.documents.noteMissing(sent.files)
+	if up.credentials, err = readCredentials(sent.credentials); err != nil {
+		return nil, nil, err
+	}
+	if len(up.credentials) > 0 && up.revision == nil {
+		return nil, nil, failf(http.StatusBadRequest, "credentials are for the tokens that a plan creates; send its revision too")
+	}
+	return up, sent, nil
 }
 
 // identify returns what the audit log has of files: their names and a digest.
@@ -149,7 +166,7 @@ func receive(r *http.Request, name string) (*received, error) {
 	}
 	if isType(r, fileTypes) {
 		src, err := readBody(r, scopes.MaxFileBytes)
-		return &received{files: []scopes.Source{{Name: name, Data: src}}}, err
+		return &received{files: []scopes.Source{{Name: name, Data: src}}, documents: make(documents)}, err
 	}
 	r.Body = http.MaxBytesReader(nil, r.Body, scopes.MaxFileBytes+maxSentDocuments+maxSentCredentials)
 	form, err := r.MultipartReader()
@@ -217,7 +234,7 @@ func (sent *received) readDocument(part *multipart.Part) error {
 		return failf(http.StatusBadRequest, "each part called document has a filename of its own, the path of an OpenAPI document")
 	}
 	src, err := readInParts(part)
-	sent.documents[name] = documentBytes{src: src}
+	sent.documents[name] = reading.Document{Data: src}
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/scopes/reading"
 )
 
 func explainCommand() *cobra.Command {
@@ -94,7 +95,7 @@ func (q *question) ask(cmd *cobra.Command, c *connection, file string) (*explana
 func (q *question) askFile(cmd *cobra.Command, name string, src []byte) (*explanation, error) {
 	now := time.Now()
 	source := scopes.Source{Name: name, Data: src}
-	file, err := scopes.ReadAll([]scopes.Source{source}, scopes.Options{Now: now, Documents: readDocuments(source).reader()})
+	file, err := scopes.ReadAll([]scopes.Source{source}, scopes.Options{Now: now, Documents: reading.DocumentsOf(readDocuments(source))})
 	if err != nil {
 		return nil, tellRefusal(cmd, refuseFiles([]scopes.Source{{Name: name}}, err))
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/scopegate/scopegate/reports"
 	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/scopes/reading"
 )
 
 func suggestCommand() *cobra.Command {
@@ -121,7 +122,7 @@ var errPatch = errors.New("the patch would change more than the scopes; edit the
 // onlyScopesDiffer checks that edited scope files are those before, but for the scopes that
 // were wanted.
 func onlyScopesDiffer(before, after []scopes.Source, wanted map[string][]scopes.Scope) error {
-	options := scopes.Options{Now: time.Now(), Documents: readDocuments(before...).reader()}
+	options := scopes.Options{Now: time.Now(), Documents: reading.DocumentsOf(readDocuments(before...))}
 	old, err := scopes.ReadAll(before, options)
 	if err != nil {
 		return err

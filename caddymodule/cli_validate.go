@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/scopes/reading"
 )
 
 // checked is what "validate" tells of a scope file.
@@ -68,7 +69,7 @@ func validate(cmd *cobra.Command, args []string, asJSON bool) error {
 }
 
 func check(files []scopes.Source) checked {
-	file, err := readAllScopes(files, scopes.Options{Now: time.Now(), Documents: readDocuments(files...).reader()})
+	file, err := reading.Files(files, reading.Options{Now: time.Now(), Documents: readDocuments(files...)})
 	if err != nil {
 		return checked{Problems: problemsOf(err)}
 	}

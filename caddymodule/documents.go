@@ -11,16 +11,12 @@ import (
 
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/scopes/openapi"
+	"github.com/scopegate/scopegate/scopes/reading"
 )
 
 // documents are the OpenAPI documents that scope files name, by path, as they were
 // read at one moment. Those that could not be read have an error instead.
-type documents map[string]documentBytes
-
-type documentBytes struct {
-	src []byte
-	err error
-}
+type documents map[string]reading.Document
 
 // readDocuments reads the documents that scope files on this machine name.
 func readDocuments(files ...scopes.Source) documents {
@@ -29,7 +25,7 @@ func readDocuments(files ...scopes.Source) documents {
 		for _, path := range scopes.DocumentPaths(file) {
 			if _, done := read[path]; !done {
 				src, err := readDocument(path)
-				read[path] = documentBytes{src, err}
+				read[path] = reading.Document{Data: src, Err: err}
 			}
 		}
 	}
@@ -41,24 +37,26 @@ func readDocuments(files ...scopes.Source) documents {
 func (d documents) all() ([]scopes.Source, error) {
 	sources := make([]scopes.Source, 0, len(d))
 	for _, path := range slices.Sorted(maps.Keys(d)) {
-		if err := d[path].err; err != nil {
+		if err := d[path].Err; err != nil {
 			return nil, fmt.Errorf("reading an OpenAPI document: %w", err)
 		}
-		sources = append(sources, scopes.Source{Name: path, Data: d[path].src})
+		sources = append(sources, scopes.Source{Name: path, Data: d[path].Data})
 	}
 	return sources, nil
 }
 
-// reader returns what reads scope files with these documents and no others: it
-// opens no file.
-func (d documents) reader() scopes.Documents {
-	return openapi.Documents(func(path string) ([]byte, error) {
-		document, known := d[path]
-		if !known {
-			return nil, errors.New("it was not sent; send it as a part called document, with this path as its filename")
+// errNotSent is why a document cannot be read that did not come with the files.
+var errNotSent = errors.New("it was not sent; send it as a part called document, with this path as its filename")
+
+// noteMissing takes note of the documents that files name and that were not sent.
+func (d documents) noteMissing(files []scopes.Source) {
+	for _, file := range files {
+		for _, path := range scopes.DocumentPaths(file) {
+			if _, sent := d[path]; !sent {
+				d[path] = reading.Document{Err: errNotSent}
+			}
 		}
-		return document.src, document.err
-	})
+	}
 }
 
 // digest returns the digest of a scope file and of its documents, which is that of
@@ -67,8 +65,8 @@ func (d documents) digest(file scopes.Source) [sha256.Size]byte {
 	hash := sha256.New()
 	_, _ = hash.Write(file.Data) // never fails
 	for _, path := range scopes.DocumentPaths(file) {
-		_, _ = hash.Write(binary.BigEndian.AppendUint64([]byte{0}, uint64(len(d[path].src))))
-		_, _ = hash.Write(d[path].src)
+		_, _ = hash.Write(binary.BigEndian.AppendUint64([]byte{0}, uint64(len(d[path].Data))))
+		_, _ = hash.Write(d[path].Data)
 	}
 	return [sha256.Size]byte(hash.Sum(nil))
 }

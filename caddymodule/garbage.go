@@ -8,11 +8,6 @@ import (
 	"time"
 )
 
-// garbageOfFile is how much of what reading and applying a scope file leaves behind is
-// collected together: about as much as one of a hundred thousand tokens holds anyway. Each
-// collection goes through all that the file holds, on a processor that requests need.
-const garbageOfFile = 256 << 20
-
 // spacing is collections that are further apart than they would be.
 var spacing struct {
 	sync.Mutex               // guards what follows

@@ -11,7 +11,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/scopegate/scopegate/priority"
 	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/scopes/reading"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -241,10 +243,11 @@ func (w *watch) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	file, err := readAllScopes([]scopes.Source{source}, scopes.Options{Now: time.Now(), Known: known, Documents: named.reader()})
+	file, err := readScopes(ctx, []scopes.Source{source}, reading.Options{Now: time.Now(), Known: known, Documents: named})
 	if err != nil {
 		return err
 	}
+	defer priority.GiveWay()()
 	result, err := w.change(ctx, file, digest, again)
 	if err != nil {
 		return w.explainReview(err)

@@ -1,0 +1,33 @@
+package caddymodule
+
+import (
+	"context"
+	"runtime"
+
+	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/scopes/reading"
+)
+
+// garbageOfFile is how much of what planning and applying a scope file leaves behind is
+// collected together: about what is left of a hundred thousand tokens. Each collection goes
+// through all that the file holds, on the processors that requests need.
+const garbageOfFile = 768 << 20
+
+// readScopes reads scope files as [reading.FilesApart] does. What is left from reading many
+// tokens is collected at once, as long as it is little: then there is room for all that
+// comes next.
+func readScopes(ctx context.Context, sources []scopes.Source, o reading.Options) (*scopes.File, error) {
+	const many = 10_000
+	file, err := reading.FilesApart(ctx, sources, o)
+	if err != nil {
+		return nil, err
+	}
+	tokens := 0
+	for i := range file.Accounts {
+		tokens += len(file.Accounts[i].Tokens)
+	}
+	if tokens >= many {
+		runtime.GC()
+	}
+	return file, nil
+}
