@@ -21,9 +21,15 @@ type interposed struct {
 func interpose(tb testing.TB, m *memorySequencer) (*Store, *interposed) {
 	tb.Helper()
 	n := &interposed{memoryNode: m.node()}
-	o := clusterOptions(n.memoryNode)
-	o.Cluster.Sequencer = n
-	return openStore(tb, newPath(tb), o), n
+	return openBehind(tb, n, n.memoryNode), n
+}
+
+// openBehind opens a store that follows the others through a sequencer around a node's own.
+func openBehind(tb testing.TB, around Sequencer, n *memoryNode) *Store {
+	tb.Helper()
+	o := clusterOptions(n)
+	o.Cluster.Sequencer = around
+	return openStore(tb, newPath(tb), o)
 }
 
 func (n *interposed) Commit(ctx context.Context, c *Commit) error {
