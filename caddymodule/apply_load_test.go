@@ -124,8 +124,8 @@ func (g *gateway) applyEstate(t *testing.T) {
 	}
 }
 
-// processorTime returns how long the process has run on a processor (proc(5): the
-// 14th and 15th field, of which 100 are a second on Linux).
+// processorTime returns how long the process, and those that it started and that have ended,
+// have run on a processor (proc(5): the 14th to 17th field, of which 100 are a second on Linux).
 func processorTime(t *testing.T, g *gateway) time.Duration {
 	t.Helper()
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", g.process.Pid))
@@ -135,7 +135,7 @@ func processorTime(t *testing.T, g *gateway) time.Duration {
 	_, rest, _ := strings.Cut(string(stat), ") ") // the name may have spaces
 	fields := strings.Fields(rest)
 	var ticks int64
-	for _, field := range fields[11:13] {
+	for _, field := range fields[11:15] {
 		n, err := strconv.ParseInt(field, 10, 64)
 		if err != nil {
 			t.Fatal(err)

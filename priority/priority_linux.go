@@ -87,7 +87,7 @@ func anyProcessor() *unix.CPUSet {
 		return nil
 	}
 	one := new(unix.CPUSet)
-	for cpu, skip := 0, rand.IntN(allowed.Count()); ; cpu++ {
+	for cpu, skip := 0, rand.IntN(allowed.Count()); ; cpu++ { //nolint:gosec // whoever can guess it gains nothing
 		if !allowed.IsSet(cpu) {
 			continue
 		}

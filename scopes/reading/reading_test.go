@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -101,25 +100,5 @@ func TestFilesApartCancelled(t *testing.T) {
 	file, err := reading.FilesApart(ctx, []scopes.Source{{Name: "a.yaml", Data: large("")}}, reading.Options{Now: now})
 	if !errors.Is(err, context.Canceled) || file != nil {
 		t.Errorf("got %v, %v, want %v", file, err, context.Canceled)
-	}
-}
-
-// What is read apart leaves nothing in this process but the file.
-func BenchmarkFiles(b *testing.B) {
-	sources := []scopes.Source{{Name: "a.yaml", Data: large("")}}
-	for name, read := range map[string]func() (*scopes.File, error){
-		"here":  func() (*scopes.File, error) { return reading.Files(sources, reading.Options{Now: now}) },
-		"apart": func() (*scopes.File, error) { return reading.FilesApart(b.Context(), sources, reading.Options{Now: now}) },
-	} {
-		b.Run(name, func(b *testing.B) {
-			b.ReportAllocs()
-			for b.Loop() {
-				file, err := read()
-				if err != nil {
-					b.Fatal(err)
-				}
-				runtime.KeepAlive(file)
-			}
-		})
 	}
 }
