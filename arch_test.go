@@ -72,6 +72,18 @@ var rules = []rule{
 		why: "whoever opens a store chooses what orders its changes",
 	},
 	{
+		applies: not(is("scopes/reading", "store/redislog/redistest")), forbids: is("os/exec"),
+		why: "only scopes/reading starts a process, and no other program than the one that runs",
+	},
+	{
+		applies: is("scopes/reading"), forbids: thirdPartyBut(module+"/scopes", module+"/priority"),
+		why: "what is done in a process of its own needs neither the store nor the gateway, and must not get at them",
+	},
+	{
+		applies: is("priority"), forbids: thirdPartyBut("golang.org/x/sys"),
+		why: "priority asks the operating system; what work it is for is not its business",
+	},
+	{
 		applies: is("limits"), forbids: thirdPartyBut(module + "/scopes"),
 		why: "limits counts requests in memory; what it has in common with other nodes comes by an interface that it declares",
 	},
@@ -231,6 +243,11 @@ func TestImportRulesBite(t *testing.T) {
 		{"/scopes/openapi", "net/http", false},
 		{"/scopes/openapi", "github.com/pb33f/libopenapi/datamodel", true},
 		{"/caddymodule", "github.com/pb33f/libopenapi", false},
+		{"/caddymodule", "os/exec", false},
+		{"/scopes/reading", "os/exec", true},
+		{"/scopes/reading", module + "/store", false},
+		{"/scopes/reading", module + "/priority", true},
+		{"/priority", module + "/scopes", false},
 		{"/limits", module + "/store", false},
 		{"/limits", module + "/proxy", false},
 		{"/limits", "go.etcd.io/bbolt", false},
