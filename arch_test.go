@@ -56,7 +56,7 @@ var rules = []rule{
 		why: "a document's references lead nowhere: what opens no file and no connection cannot be made to by a document",
 	},
 	{
-		applies: is("store"), forbids: thirdPartyBut("go.etcd.io/bbolt", "golang.org/x", module+"/scopes"),
+		applies: is("store"), forbids: thirdPartyBut("go.etcd.io/bbolt", "golang.org/x", module+"/scopes", module+"/priority"),
 		why: "store remembers; who asks, and how requests come in, is not its business",
 	},
 	{

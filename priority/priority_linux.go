@@ -5,37 +5,62 @@ import (
 	"os"
 	"runtime"
 	"strconv"
+	"sync/atomic"
 
 	"golang.org/x/sys/unix"
 )
 
-// longSlice is how long a thread may be left alone by its own account: the longest time
-// that Linux accepts (sched(7), sched_runtime), in nanoseconds. A thread that wakes up and
+// longSlice is how long a thread asks to run without a break, in nanoseconds: the most that
+// Linux accepts (sched(7), sched_runtime). A thread that wakes up and
 // has a shorter slice goes first, and both get the same share of the processor.
 const longSlice = 100_000_000
 
-// lower is how much less important than its parent a process becomes: 10 is about a tenth
+// niceStep is by how much the nice value of a process is raised: by 10 it gets about a tenth
 // of the processor where others want all of it.
-const lower = 10
+const niceStep = 10
 
-const leastImportant = 19
+const highestNice = 19 // nice(2)
+
+// maxGiving is how many goroutines give way at the same time.
+const maxGiving = 4
+
+var giving atomic.Int32 // that many do now
 
 // GiveWay lets all threads that wake up go before the goroutine that calls it, until that
-// goroutine calls done. It gets as much of the processor as before. Linux before 6.12
-// takes no notice.
+// goroutine calls done. It gets as much of the processor as before, and has a thread of its
+// own: it should compute, and wait for nothing that may take long. Goroutines
+// that it starts do not give way. Linux before 6.12 takes no notice.
+//
+// Where maxGiving goroutines give way already, it does nothing: threads are not without end.
 func GiveWay() (done func()) {
+	if giving.Add(1) > maxGiving {
+		giving.Add(-1)
+		return func() {}
+	}
 	runtime.LockOSThread()
 	attr, err := unix.SchedGetAttr(0, 0)
-	if err != nil || !isOrdinary(attr.Policy) {
-		return runtime.UnlockOSThread
+	isKnown := err == nil && isOrdinary(attr.Policy)
+	if isKnown {
+		setSlice(longSlice)
 	}
-	before := *attr
-	attr.Runtime = longSlice
-	_ = unix.SchedSetAttr(0, attr, 0)
 	return func() {
-		_ = unix.SchedSetAttr(0, &before, 0)
+		if isKnown {
+			setSlice(attr.Runtime)
+		}
 		runtime.UnlockOSThread()
+		giving.Add(-1)
 	}
+}
+
+// setSlice sets the slice of the calling thread, and leaves alone whatever else somebody may
+// have set meanwhile.
+func setSlice(slice uint64) {
+	attr, err := unix.SchedGetAttr(0, 0)
+	if err != nil || !isOrdinary(attr.Policy) {
+		return
+	}
+	attr.Runtime = slice
+	_ = unix.SchedSetAttr(0, attr, 0)
 }
 
 // isOrdinary reports whether threads of a policy share the processor: what somebody has
@@ -43,10 +68,9 @@ func GiveWay() (done func()) {
 func isOrdinary(policy uint32) bool { return policy == unix.SCHED_NORMAL || policy == unix.SCHED_BATCH }
 
 // LowerProcess makes the whole process less important than the one that has started it:
-// it stays on one processor, of which it gets what others leave, and where memory is short
-// it is ended first. What the system refuses is left out.
+// it stays on one processor, of which it gets what others leave. What the system refuses is
+// left out.
 func LowerProcess() {
-	_ = os.WriteFile("/proc/self/oom_score_adj", []byte("1000"), 0)
 	processor := anyProcessor()
 	lowered := make(map[string]bool)
 	for more := true; more; { // a thread may be started meanwhile, by one that was not lowered yet
@@ -70,10 +94,13 @@ func lowerThread(name string, processor *unix.CPUSet) {
 		_ = unix.SchedSetaffinity(id, processor)
 	}
 	attr, err := unix.SchedGetAttr(id, 0)
-	if err != nil || !isOrdinary(attr.Policy) {
+	if err != nil {
 		return
 	}
-	attr.Nice = min(attr.Nice+lower, leastImportant)
+	if !isOrdinary(attr.Policy) { // nobody wants that of such work
+		attr.Policy, attr.Priority = unix.SCHED_NORMAL, 0
+	}
+	attr.Nice = min(attr.Nice+niceStep, highestNice)
 	attr.Runtime = longSlice
 	_ = unix.SchedSetAttr(id, attr, 0)
 }

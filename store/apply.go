@@ -46,27 +46,17 @@ func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, err
 	}
 	running := s.work.begin("apply", len(p.steps))
 	defer s.work.end(running)
+	var catchUp func()
+	defer func() {
+		if catchUp != nil {
+			catchUp()
+		}
+	}()
 	err := s.change(ctx, o.Actor, func(c *change) error {
-		if c.state.revision != p.Revision {
-			return fmt.Errorf("%w: it was at revision %d, and is at %d now; plan again", ErrMoved, p.Revision, c.state.revision)
+		if catchUp == nil { // now it is this change's turn, and may be once more
+			catchUp = giveWay(len(p.steps))
 		}
-		take := func() error { return p.take(ctx, c, running) }
-		var err error
-		if len(p.steps) < manySteps {
-			err = take()
-		} else {
-			err = c.inBulk(len(p.steps), take)
-		}
-		if err != nil {
-			return err
-		}
-		if o.File != "" && len(c.entries) > 0 {
-			c.record("apply", "file", o.File, []string{fmt.Sprintf("sha256:%x", o.Digest)})
-		}
-		if o.Source == "" {
-			return nil
-		}
-		return c.putSource(o.Source, o.Digest)
+		return p.applyTo(ctx, c, o, running)
 	})
 	if err != nil {
 		return Result{}, err
@@ -76,6 +66,30 @@ func (s *Store) Apply(ctx context.Context, p *Plan, o ApplyOptions) (Result, err
 		result.Revision = snapshot.revision
 	}
 	return result, nil
+}
+
+// applyTo makes the plan's changes in a transaction, with what is remembered of them.
+func (p *Plan) applyTo(ctx context.Context, c *change, o ApplyOptions, running *runningWork) error {
+	if c.state.revision != p.Revision {
+		return fmt.Errorf("%w: it was at revision %d, and is at %d now; plan again", ErrMoved, p.Revision, c.state.revision)
+	}
+	take := func() error { return p.take(ctx, c, running) }
+	var err error
+	if len(p.steps) < manySteps {
+		err = take()
+	} else {
+		err = c.inBulk(len(p.steps), take)
+	}
+	if err != nil {
+		return err
+	}
+	if o.File != "" && len(c.entries) > 0 {
+		c.record("apply", "file", o.File, []string{fmt.Sprintf("sha256:%x", o.Digest)})
+	}
+	if o.Source == "" {
+		return nil
+	}
+	return c.putSource(o.Source, o.Digest)
 }
 
 // take makes the plan's changes.

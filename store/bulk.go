@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"slices"
 
+	"github.com/scopegate/scopegate/priority"
 	"github.com/scopegate/scopegate/scopes"
 )
 
@@ -33,9 +34,18 @@ func (c *change) put(bucket, key, value []byte) error {
 	return nil
 }
 
-// fullPages is how far pages are filled that are written in the order of their keys, of 1:
-// what bbolt does by itself is for keys that come in no order, and leaves half of each
-// page empty.
+// giveWay lets all else that the process does go first, while the calling goroutine computes
+// on so many tokens and waits for nobody: see [priority.GiveWay].
+func giveWay(tokens int) (done func()) {
+	if tokens < manySteps {
+		return func() {}
+	}
+	return priority.GiveWay()
+}
+
+// fullPages is the part of each page that is filled where keys are written in their order:
+// what bbolt does by itself is for keys that come in no order, and leaves half of each page
+// empty.
 const fullPages = 0.9
 
 // inBulk runs fn, which puts about so many records of each kind: they are put

@@ -27,7 +27,7 @@ func (c *change) stepToken(old, now *record) error {
 	now.revision, now.updated = c.revision, c.now
 	becomesInactive := now.token.Inactive && (old == nil || !old.token.Inactive)
 	isNoted := len(now.seen) > 0 && (old == nil || !slices.Contains(old.seen, now.lastDeactivation()))
-	if becomesInactive && !isNoted {
+	if becomesInactive && !isNoted { // Deactivate has noted it already, and so has a revocation that was pending
 		if err := c.noteDeactivation(now); err != nil {
 			return err
 		}

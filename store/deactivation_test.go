@@ -8,8 +8,8 @@ import (
 	"github.com/scopegate/scopegate/scopes"
 )
 
-// inactive waits until a node knows that a token is inactive.
-func inactive(tb testing.TB, s *Store, ref string) {
+// awaitInactive waits until a node knows that a token is inactive.
+func awaitInactive(tb testing.TB, s *Store, ref string) {
 	tb.Helper()
 	eventually(tb, s, "the deactivation", func() bool {
 		token, err := s.Token(ref)
@@ -17,38 +17,47 @@ func inactive(tb testing.TB, s *Store, ref string) {
 	})
 }
 
+// wantRevokedOn checks that two nodes agree on a token's revocation, once they know all.
+func wantRevokedOn(t *testing.T, a, b *Store, ref string, digest scopes.Digest) {
+	t.Helper()
+	awaitInactive(t, a, ref)
+	awaitSame(t, a, b)
+	if grants(a, digest) || grants(b, digest) {
+		t.Error("an acknowledged revocation was undone")
+	}
+}
+
 // A node that is behind knows a token as deactivated, which another has activated since:
 // to deactivate it there is a deactivation all the same, with the others or without them.
 func TestDeactivationOfWhatSeemsInactive(t *testing.T) {
 	t.Parallel()
-	for _, restarts := range []bool{false, true} {
-		m := newMemorySequencer()
-		a, _ := joinNode(t, newPath(t), m)
-		path := newPath(t)
-		b, behind := joinNode(t, path, m)
-		ref, digest := makeToken(t, a, "sync")
-		mustDo(t, a.Deactivate, ref)
-		inactive(t, b, ref)
-		behind.set(func() { behind.down = true })
-		mustDo(t, a.Activate, ref)
+	for name, restarts := range map[string]bool{"goes on": false, "restarts": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := newMemorySequencer()
+			a, _ := joinNode(t, newPath(t), m)
+			path := newPath(t)
+			b, behind := joinNode(t, path, m)
+			ref, digest := makeToken(t, a, "sync")
+			mustDo(t, a.Deactivate, ref)
+			awaitInactive(t, b, ref)
+			behind.set(func() { behind.down = true })
+			mustDo(t, a.Activate, ref)
 
-		mustDo(t, b.Deactivate, ref) // acknowledged, and pending
-		if pending := b.replica.Load().replication().Pending; pending != 1 {
-			t.Errorf("%d are pending, want 1", pending)
-		}
-		if restarts {
-			if err := b.Close(); err != nil {
-				t.Fatal(err)
+			mustDo(t, b.Deactivate, ref) // acknowledged, and pending
+			if pending := b.replica.Load().replication().Pending; pending != 1 {
+				t.Errorf("%d are pending, want 1", pending)
 			}
-			behind = m.node()
-			b = openStore(t, path, clusterOptions(behind))
-		}
-		behind.set(func() { behind.down = false })
-		inactive(t, a, ref)
-		awaitSame(t, a, b)
-		if grants(a, digest) || grants(b, digest) {
-			t.Error("an acknowledged revocation was undone")
-		}
+			if restarts {
+				if err := b.Close(); err != nil {
+					t.Fatal(err)
+				}
+				behind = m.node()
+				b = openStore(t, path, clusterOptions(behind))
+			}
+			behind.set(func() { behind.down = false })
+			wantRevokedOn(t, a, b, ref, digest)
+		})
 	}
 }
 
@@ -65,15 +74,9 @@ func TestPendingDeactivationBesideAnother(t *testing.T) {
 	n.set(func() { n.down = true })
 	mustDo(t, b.Deactivate, ref)
 	mustDo(t, a.Deactivate, ref)
-	n.mu.Lock()
-	n.then = func() { mustDo(t, a.Activate, ref) }
-	n.mu.Unlock()
+	n.change(func() { n.then = func() { mustDo(t, a.Activate, ref) } })
 	n.set(func() { n.down = false })
-	inactive(t, a, ref)
-	awaitSame(t, a, b)
-	if grants(a, digest) || grants(b, digest) {
-		t.Error("an acknowledged revocation was undone")
-	}
+	wantRevokedOn(t, a, b, ref, digest)
 }
 
 // An activation that has seen a deactivation is later than it, also where the node that
@@ -85,11 +88,9 @@ func TestActivationAfterALostAnswer(t *testing.T) {
 	b, _ := joinNode(t, newPath(t), m)
 	ref, digest := makeToken(t, a, "sync")
 	eventually(t, b, "the token", func() bool { return grants(b, digest) })
-	n.mu.Lock()
-	n.cuts = true
-	n.mu.Unlock()
+	n.change(func() { n.cuts = true })
 	mustDo(t, a.Deactivate, ref)
-	inactive(t, b, ref)
+	awaitInactive(t, b, ref)
 	mustDo(t, b.Activate, ref)
 	n.set(func() { n.down = false })
 	eventually(t, a, "the activation", func() bool { return grants(a, digest) })
@@ -103,7 +104,7 @@ func TestActivationAfterALostAnswer(t *testing.T) {
 func TestPendingRecord(t *testing.T) {
 	t.Parallel()
 	r := &revocation{
-		id: "tok_1", ref: "acme/a", inactive: true, held: true, event: deactivationID{1, 2}, digests: []scopes.Digest{{3}},
+		id: "tok_1", ref: "acme/a", inactive: true, held: true, deactivation: deactivationID{1, 2}, digests: []scopes.Digest{{3}},
 		ends: map[scopes.Digest]int64{{4}: 1790000000},
 	}
 	value := r.encode()
@@ -112,8 +113,8 @@ func TestPendingRecord(t *testing.T) {
 		t.Errorf("got %+v, %v; want %+v", got, err, r)
 	}
 	fields := value[:len(value)-checksumBytes]
-	older := seal(r.id, slices.Concat([]byte{1}, fields[1:2], fields[2+len(r.event):]))
-	r.event = deactivationID{}
+	older := seal(r.id, slices.Concat([]byte{1}, fields[1:2], fields[2+len(r.deactivation):]))
+	r.deactivation = deactivationID{}
 	if got, err = decodeRevocation([]byte(r.id), older); err != nil || !reflect.DeepEqual(got, r) {
 		t.Errorf("of the first version: got %+v, %v; want %+v", got, err, r)
 	}

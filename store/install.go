@@ -14,9 +14,6 @@ type installation struct {
 	forget   bool   // what is pending was dropped on purpose, with all that it was about
 }
 
-// fillInOrder is how full bbolt makes pages whose keys come in their order.
-const fillInOrder = 0.9
-
 // install takes over what other nodes have changed: in one transaction, as a change of
 // this node's own is made.
 func (r *replica) install(i *installation) error {
@@ -34,7 +31,7 @@ func (r *replica) install(i *installation) error {
 				still = *pending
 			}
 			if i.reload { // most of it is new, and comes in the order of the keys
-				c.bucket(bucketTokens).FillPercent, c.bucket(bucketNames).FillPercent = fillInOrder, fillInOrder
+				c.bucket(bucketTokens).FillPercent, c.bucket(bucketNames).FillPercent = fullPages, fullPages
 			}
 			if err := r.write(c, i); err != nil {
 				return err

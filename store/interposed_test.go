@@ -59,11 +59,16 @@ func (n *interposed) Pull(ctx context.Context, at Position, r *Report) (*Pulled,
 	return pulled, err
 }
 
+// change changes how it behaves.
+func (n *interposed) change(fn func()) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	fn()
+}
+
 // silence makes it answer no pull, or answer again.
 func (n *interposed) silence(silent bool) {
-	n.mu.Lock()
-	n.silent = silent
-	n.mu.Unlock()
+	n.change(func() { n.silent = silent })
 	n.wake(nil)
 }
 

@@ -31,7 +31,7 @@ func (r *revocation) encode() []byte {
 			flags |= bit
 		}
 	}
-	b := append([]byte{revocationVersion, flags}, r.event[:]...)
+	b := append([]byte{revocationVersion, flags}, r.deactivation[:]...)
 	b = appendString(b, r.ref)
 	b = appendDigests(appendDigests(b, r.digests), r.dead)
 	ends := make(map[string]int64, len(r.ends))
@@ -70,7 +70,7 @@ func decodeRevocation(id, value []byte) (*revocation, error) {
 	r := &revocation{id: string(id)}
 	flags := d.byte()
 	if value[0] > 1 {
-		copy(r.event[:], d.fixed(len(r.event)))
+		copy(r.deactivation[:], d.fixed(len(r.deactivation)))
 	}
 	r.deleted, r.inactive, r.held = flags&flagRevokedDeleted != 0, flags&flagRevokedInactive != 0, flags&flagRevokedHeld != 0
 	r.ref, r.digests, r.dead = d.string(), d.digests(), d.digests()
@@ -109,6 +109,7 @@ func (c *change) putOutbox(pending map[string]*revocation) error {
 			return err
 		}
 	}
+	delete(c.opened, string(bucketOutbox)) // it is another one now
 	bucket, err := c.tx.CreateBucket(bucketOutbox)
 	if err != nil {
 		return err

@@ -114,6 +114,7 @@ func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan,
 	tokens := tokensOf(f)
 	running := s.work.begin("plan", tokens)
 	defer s.work.end(running)
+	defer giveWay(tokens)()
 	var plan *Plan
 	err := s.view(func(r reader) error {
 		p := &planner{

@@ -80,7 +80,8 @@ func newReader(tx *bolt.Tx) (reader, error) {
 	return reader{tx: tx, state: state, opened: make(map[string]*bolt.Bucket, len(buckets))}, nil
 }
 
-// bucket returns a bucket, the same each time: bbolt opens it anew where nothing is written.
+// bucket returns a bucket, the same at each call: in a transaction that only reads, bbolt makes
+// a new one for each.
 func (r reader) bucket(name []byte) *bolt.Bucket {
 	b := r.opened[string(name)]
 	if b == nil {

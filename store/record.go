@@ -73,8 +73,10 @@ func (r *record) noteDeactivation(id deactivationID) {
 	r.seen = r.seen[max(0, len(r.seen)-maxSeen):]
 }
 
-// isInactiveLike reports whether a record is inactive by what a later state of it is.
-func (r *record) isInactiveLike(later *record) bool {
+// sharesDeactivation reports whether a record is inactive already by the deactivation that a
+// later state of it is inactive by. Where that has no ids, an older version wrote it: that the
+// record is inactive is enough then.
+func (r *record) sharesDeactivation(later *record) bool {
 	if r == nil || !r.token.Inactive {
 		return false
 	}

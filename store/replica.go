@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,7 @@ type replica struct {
 	status  sync.Mutex // guards what follows
 	id      string     // written by who has the writer too
 	err     error
-	told    string // of err, in the log
+	logged  string // of err, in the log
 	rejoins map[string]int
 	behind  uint64
 	lost    uint64 // wake-ups
@@ -161,7 +162,7 @@ func (r *replica) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case told = <-r.sequencer.Wakeups():
-			woken, told = true, append(told, r.toldSince()...)
+			woken, told = true, slices.Concat(told, r.toldSince())
 		case <-timer.C:
 		}
 		r.round(ctx, woken, told)
@@ -340,13 +341,13 @@ func (r *replica) tell(err error) {
 		text = err.Error()
 	}
 	switch {
-	case err == nil && r.told != "":
+	case err == nil && r.logged != "":
 		r.store.log.Info("the node follows the other nodes again", "revision", r.standing.Revision)
-	case err != nil && r.told != text:
+	case err != nil && r.logged != text:
 		r.store.log.Error("the node cannot follow the other nodes; unless that changes it decides nothing once max_staleness is over",
 			"error", err, "max_staleness", r.lease.most)
 	}
-	r.err, r.told = err, text
+	r.err, r.logged = err, text
 }
 
 func (r *replica) replication() Replication {

@@ -12,14 +12,14 @@ import (
 // revocation is what was taken from one token: what a record that has not seen it
 // is brought up to.
 type revocation struct {
-	id, ref  string
-	deleted  bool
-	inactive bool
-	held     bool                    // inactive by hand
-	event    deactivationID          // of inactive; zero if an older version wrote it down
-	digests  []scopes.Digest         // of the credentials that it had
-	dead     []scopes.Digest         // of credentials that were taken from it
-	ends     map[scopes.Digest]int64 // when credentials are taken from it, in Unix seconds
+	id, ref      string
+	deleted      bool
+	inactive     bool
+	held         bool                    // inactive by hand
+	deactivation deactivationID          // of inactive; zero if an older version wrote it down
+	digests      []scopes.Digest         // of the credentials that it had
+	dead         []scopes.Digest         // of credentials that were taken from it
+	ends         map[scopes.Digest]int64 // when credentials are taken from it, in Unix seconds
 }
 
 // foldRevocations sums up the lines of a revocations log after a revision, by the
@@ -50,10 +50,10 @@ func (r *revocation) add(line *logLine) {
 		r.deleted = true
 		r.dead = append(r.dead, line.digests...)
 	case actHold, actDeactivate:
-		r.inactive, r.held, r.event = true, line.act == actHold, line.event
+		r.inactive, r.held, r.deactivation = true, line.act == actHold, line.deactivation
 		r.digests = line.digests
 	case actActivate:
-		r.inactive, r.held, r.event, r.digests = false, false, deactivationID{}, nil
+		r.inactive, r.held, r.deactivation, r.digests = false, false, deactivationID{}, nil
 	case actKill:
 		r.dead = append(r.dead, line.digests...)
 	case actEnd:
@@ -79,8 +79,8 @@ func (r *revocation) apply(rec *record) (changed bool) {
 	if r.inactive && !r.isSeen(rec) {
 		rec.token.Inactive = true
 		rec.held = rec.held || r.held
-		if r.event != (deactivationID{}) {
-			rec.noteDeactivation(r.event)
+		if r.deactivation != (deactivationID{}) {
+			rec.noteDeactivation(r.deactivation)
 		}
 		changed = true
 	}
@@ -97,8 +97,8 @@ func (r *revocation) apply(rec *record) (changed bool) {
 // has seen it then; one that is inactive by another deactivation may be activated by
 // somebody who has not.
 func (r *revocation) isSeen(rec *record) bool {
-	if r.event != (deactivationID{}) {
-		return slices.Contains(rec.seen, r.event)
+	if r.deactivation != (deactivationID{}) {
+		return slices.Contains(rec.seen, r.deactivation)
 	}
 	return rec.token.Inactive && (rec.held || !r.held)
 }
@@ -187,17 +187,17 @@ func revocationsBetween(old, now *record, revision uint64) []logLine {
 		return []logLine{line}
 	}
 	var lines []logLine
-	if now.token.Inactive && (!old.isInactiveLike(now) || now.held && !old.held) {
+	if now.token.Inactive && (!old.sharesDeactivation(now) || now.held && !old.held) {
 		line.act, line.digests = actDeactivate, now.digests()
 		if now.held {
 			line.act = actHold
 		}
 		if len(now.seen) > 0 {
-			line.event = now.lastDeactivation()
+			line.deactivation = now.lastDeactivation()
 		}
 		lines = append(lines, line)
 	}
-	line.act, line.event, line.digests = actKill, deactivationID{}, nil
+	line.act, line.deactivation, line.digests = actKill, deactivationID{}, nil
 	for _, d := range now.dead {
 		if old == nil || !slices.Contains(old.dead, d) {
 			line.digests = append(line.digests, d)

@@ -51,12 +51,12 @@ const (
 
 // logLine is one line of the log: "act revision id ref digests".
 type logLine struct {
-	act      act
-	revision uint64
-	id, ref  string          // of the token; "" for actCommit
-	digests  []scopes.Digest // of the token's credentials; of those concerned for actKill and actEnd
-	ends     int64           // in Unix seconds, for actEnd: it stands behind the act, as "end@1790000000"
-	event    deactivationID  // for actDeactivate and actHold, where it is known: "hold@9c1e77d1b0a24f36"
+	act          act
+	revision     uint64
+	id, ref      string          // of the token; "" for actCommit
+	digests      []scopes.Digest // of the token's credentials; of those concerned for actKill and actEnd
+	ends         int64           // in Unix seconds, for actEnd: it stands behind the act, as "end@1790000000"
+	deactivation deactivationID  // for actDeactivate and actHold, where it is known: "hold@9c1e77d1b0a24f36"
 }
 
 // String returns the line without its checksum; "-" stands for what there is not.
@@ -69,8 +69,8 @@ func (l *logLine) String() string {
 	switch {
 	case l.act == actEnd:
 		act += "@" + strconv.FormatInt(l.ends, 10)
-	case l.event != deactivationID{}:
-		act += "@" + hex.EncodeToString(l.event[:])
+	case l.deactivation != deactivationID{}:
+		act += "@" + hex.EncodeToString(l.deactivation[:])
 	}
 	fields := []string{act, strconv.FormatUint(l.revision, 10), l.id, l.ref, strings.Join(digests, ",")}
 	for i := range fields {
@@ -125,8 +125,8 @@ func (l *logLine) parseAct(text string) error {
 		}
 	case actDeactivate, actHold:
 		id, err := hex.DecodeString(detail)
-		copy(l.event[:], id)
-		if !detailed || err == nil && len(id) == len(l.event) && l.event != (deactivationID{}) {
+		copy(l.deactivation[:], id)
+		if !detailed || err == nil && len(id) == len(l.deactivation) && l.deactivation != (deactivationID{}) {
 			return nil
 		}
 	case actEnd:

@@ -145,13 +145,13 @@ func TestLogLines(t *testing.T) {
 	for _, want := range []logLine{
 		{act: actCommit, revision: 1},
 		{act: actHold, revision: 18446744073709551615, id: "tok_1", ref: "acme/a"},
-		{act: actHold, revision: 1, id: "tok_1", ref: "acme/a", event: deactivationID{1, 2, 3}},
-		{act: actDeactivate, revision: 1, id: "tok_1", ref: "acme/a", event: deactivationID{7: 1}},
+		{act: actHold, revision: 1, id: "tok_1", ref: "acme/a", deactivation: deactivationID{1, 2, 3}},
+		{act: actDeactivate, revision: 1, id: "tok_1", ref: "acme/a", deactivation: deactivationID{7: 1}},
 		{act: actEnd, revision: 1, id: "tok_1", ref: "acme/a", ends: 1790000000},
 		{act: actKill, revision: 2, id: "tok_1", ref: "acme/a", digests: []scopes.Digest{d, d}},
 	} {
 		got, err := parseLogLine(want.String())
-		if err != nil || got.String() != want.String() || got.event != want.event || got.ends != want.ends || !slices.Equal(got.digests, want.digests) {
+		if err != nil || got.String() != want.String() || got.deactivation != want.deactivation || got.ends != want.ends || !slices.Equal(got.digests, want.digests) {
 			t.Errorf("%s: got %+v, %v", want.String(), got, err)
 		}
 	}

@@ -36,7 +36,7 @@ type Presence interface {
 	Leave(ctx context.Context, id string) error
 	// Wakeups has an element after changes of any node, and whenever some may have
 	// been missed: the records of a change that is urgent, if they are known, else nil.
-	// They may be lost, late or anybody's.
+	// They may be lost, late or anybody's. Whoever receives them does not change them.
 	Wakeups() <-chan []Keyed
 }
 
