@@ -2,5 +2,6 @@
 
 package reading
 
-// executable is not known to be the program that runs: its file may have been replaced.
+// executable is empty: on this system no path is sure to be the program that runs, for its
+// file may have been replaced.
 const executable = ""

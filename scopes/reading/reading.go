@@ -76,7 +76,7 @@ func FilesApart(ctx context.Context, sources []scopes.Source, o Options) (*scope
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
-	file, err := readApart(ctx, executable, sources, o)
+	file, err := readApart(ctx, executable, patience(sources, o), sources, o)
 	if errors.Is(err, errNotStarted) && ctx.Err() == nil {
 		return Files(sources, o)
 	}
