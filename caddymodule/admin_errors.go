@@ -10,6 +10,7 @@ import (
 	"github.com/caddyserver/caddy/v2"
 
 	"github.com/scopegate/scopegate/scopes"
+	"github.com/scopegate/scopegate/scopes/reading"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -37,6 +38,7 @@ var statuses = []struct {
 	{store.ErrUnreachable, http.StatusServiceUnavailable},
 	{store.ErrUncertain, http.StatusServiceUnavailable},
 	{store.ErrHeadMoved, http.StatusConflict},
+	{reading.ErrProcess, http.StatusServiceUnavailable},
 	{syscall.ENOSPC, http.StatusInsufficientStorage},
 	{syscall.EDQUOT, http.StatusInsufficientStorage},
 	{syscall.EFBIG, http.StatusInsufficientStorage},

@@ -7,7 +7,6 @@ import (
 	"net/http"
 	"slices"
 
-	"github.com/scopegate/scopegate/priority"
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/store"
 )
@@ -27,16 +26,18 @@ type planned struct {
 
 // plan tells what applying scope files would do.
 func (m *management) plan(r *http.Request) (any, error) {
-	defer spaceCollections(garbageOfFile)()
 	s, err := m.store()
 	if err != nil {
 		return nil, err
 	}
-	up, err := readUpload(r, s, "name", "prune")
+	up, err := receiveUpload(r, "name", "prune")
 	if err != nil {
 		return nil, err
 	}
-	defer priority.GiveWay()()
+	defer spaceCollections(garbageOfFile)()
+	if err := up.readFiles(r.Context(), s); err != nil {
+		return nil, err
+	}
 	plan, err := s.Plan(r.Context(), up.file, up.planOptions())
 	if err != nil {
 		return nil, err
@@ -48,16 +49,18 @@ func (m *management) plan(r *http.Request) (any, error) {
 // apply applies scope files. Unless the request names the revision of a plan, it
 // plans anew if somebody else changes the store between plan and apply.
 func (m *management) apply(r *http.Request) (any, error) {
-	defer spaceCollections(garbageOfFile)()
 	s, err := m.store()
 	if err != nil {
 		return nil, err
 	}
-	up, err := readUpload(r, s, "name", "prune", "allow_widen", "revision")
+	up, err := receiveUpload(r, "name", "prune", "allow_widen", "revision")
 	if err != nil {
 		return nil, err
 	}
-	defer priority.GiveWay()()
+	defer spaceCollections(garbageOfFile)()
+	if err := up.readFiles(r.Context(), s); err != nil {
+		return nil, err
+	}
 	for range maxPlans {
 		var done planned
 		if done, err = m.applyOnce(r, s, up); !errors.Is(err, store.ErrMoved) || up.revision != nil {
@@ -95,16 +98,18 @@ func widening(p *store.Plan) []store.Change {
 
 // drift tells where the store is not as scope files say.
 func (m *management) drift(r *http.Request) (any, error) {
-	defer spaceCollections(garbageOfFile)()
 	s, err := m.store()
 	if err != nil {
 		return nil, err
 	}
-	up, err := readUpload(r, s, "name")
+	up, err := receiveUpload(r, "name")
 	if err != nil {
 		return nil, err
 	}
-	defer priority.GiveWay()()
+	defer spaceCollections(garbageOfFile)()
+	if err := up.readFiles(r.Context(), s); err != nil {
+		return nil, err
+	}
 	drift, err := s.Drift(r.Context(), up.file)
 	if err != nil {
 		return nil, err

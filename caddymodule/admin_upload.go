@@ -1,6 +1,7 @@
 package caddymodule
 
 import (
+	"context"
 	"crypto/sha256"
 	"errors"
 	"fmt"
@@ -25,6 +26,7 @@ import (
 
 // upload is what was sent to be compared or applied, and what to do with it.
 type upload struct {
+	sent       *received // until the files are read
 	file       *scopes.File
 	name       string            // of the files, for the audit log
 	digest     [sha256.Size]byte // of their bytes; of several files, of their digests one after the other
@@ -47,6 +49,16 @@ type received struct {
 	credentials map[string]sentCredential
 }
 
+// isLarge reports whether it takes a while to go through the files.
+func (sent *received) isLarge() bool {
+	const large = 1 << 20
+	size := 0
+	for i := range sent.files {
+		size += len(sent.files[i].Data)
+	}
+	return size >= large
+}
+
 // sentCredential is a credential that a client has made for a new token.
 type sentCredential struct {
 	Digest   string `json:"digest"`
@@ -64,56 +76,52 @@ var fileTypes = []string{"application/yaml", "application/x-yaml", "text/yaml", 
 
 const severalFiles = "multipart/form-data"
 
-// readUpload reads what a request has to plan or apply, and the parameters that may
-// stand beside it. What the store has of APIs the files may use.
-func readUpload(r *http.Request, s *store.Store, known ...string) (*upload, error) {
-	up, sent, err := receiveUpload(r, known...)
-	if err != nil {
-		return nil, err
-	}
-	apis, err := s.APIs()
-	if err != nil {
-		return nil, err
-	}
-	options := reading.Options{Now: time.Now(), Known: apis, Documents: sent.documents}
-	switch up.file, err = readScopes(r.Context(), sent.files, options); {
-	case err == nil:
-		return up, nil
-	case errors.Is(err, reading.ErrProcess) || r.Context().Err() != nil:
-		return nil, err
-	}
-	return nil, refuseFiles(sent.files, err)
-}
-
-// receiveUpload takes in what was sent, and leaves the files to be read. The body is one
-// file's bytes and nothing else, so that they are read exactly as they would be from a
-// disk, or a form with several of them.
-func receiveUpload(r *http.Request, known ...string) (*upload, *received, error) {
+// receiveUpload takes in what a request has to plan or apply, and the parameters that may
+// stand beside it. The body is one file's bytes and nothing else, so that they are read
+// exactly as they would be from a disk, or a form with several of them.
+func receiveUpload(r *http.Request, known ...string) (*upload, error) {
 	values, err := parameters(r, known...)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	up := new(upload)
 	if err := up.readParameters(values); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	if err := hasMediaType(r, append(slices.Clone(fileTypes), severalFiles)...); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	defer priority.GiveWay()()
-	sent, err := receive(r, values.Get("name"))
-	if err != nil {
-		return nil, nil, err
+	if up.sent, err = receive(r, values.Get("name")); err != nil {
+		return nil, err
 	}
-	up.name, up.digest = identify(sent)
-	sent.documents.noteMissing(sent.files)
-	if up.credentials, err = readCredentials(sent.credentials); err != nil {
-		return nil, nil, err
+	if up.sent.isLarge() {
+		defer priority.GiveWay()()
+	}
+	up.name, up.digest = identify(up.sent)
+	up.sent.documents.noteMissing(up.sent.files)
+	if up.credentials, err = readCredentials(up.sent.credentials); err != nil {
+		return nil, err
 	}
 	if len(up.credentials) > 0 && up.revision == nil {
-		return nil, nil, failf(http.StatusBadRequest, "credentials are for the tokens that a plan creates; send its revision too")
+		return nil, failf(http.StatusBadRequest, "credentials are for the tokens that a plan creates; send its revision too")
 	}
-	return up, sent, nil
+	return up, nil
+}
+
+// readFiles reads the files that were received. What the store has of APIs they may use.
+func (up *upload) readFiles(ctx context.Context, s *store.Store) error {
+	apis, err := s.APIs()
+	if err != nil {
+		return err
+	}
+	sent := up.sent
+	up.sent = nil // it is not needed any more once they are read, and may be large
+	options := reading.Options{Now: time.Now(), Known: apis, Documents: sent.documents}
+	up.file, err = readScopes(ctx, sent.files, options)
+	if err == nil || errors.Is(err, reading.ErrProcess) || ctx.Err() != nil {
+		return err
+	}
+	return refuseFiles(sent.files, err)
 }
 
 // identify returns what the audit log has of files: their names and a digest.

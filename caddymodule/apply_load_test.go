@@ -57,8 +57,8 @@ func estateFile(n int) string {
 // A large apply is fast, needs bounded memory, and hardly touches the requests that
 // are served meanwhile: all are answered, and their delay is reported beside that of
 // an idle gateway. SCOPEGATE_SOAK=1 applies 100,000 tokens, with less than 20 s of
-// processor time and a GiB of memory: the time by the clock depends on what else the
-// machine does, and is reported.
+// processor time, its reader's included, and a GiB of the gateway's memory: the time by
+// the clock depends on what else the machine does, and is reported.
 func TestApplyOfManyTokensUnderLoad(t *testing.T) {
 	tokens := often(2_000, 100_000)
 	g := startGateway(t, judgeCaddyfile, fmt.Sprintf(`format: 1
@@ -202,4 +202,44 @@ func (g *gateway) ask(t *testing.T, token string) int {
 func p99(took []time.Duration) time.Duration {
 	sorted := slices.Sorted(slices.Values(took))
 	return sorted[len(sorted)*99/100].Round(time.Microsecond)
+}
+
+// A client that sends a file slowly, or never ends, takes no thread of the gateway's: there
+// are not many of them.
+func TestUploadsThatWait(t *testing.T) {
+	t.Parallel()
+	const uploads = 100
+	g := startGateway(t, judgeCaddyfile, "format: 1\n")
+	before := threadsOf(t, g)
+	for range uploads {
+		conn, err := net.Dial("tcp", g.admin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer hangUp(conn)
+		_, err = fmt.Fprintf(conn, "POST /scopegate/plan HTTP/1.1\r\nHost: %s\r\nContent-Type: application/yaml\r\n"+
+			"Content-Length: 4000000\r\nExpect: 100-continue\r\n\r\n", g.admin)
+		if err != nil {
+			t.Fatal(err)
+		}
+		answer, err := bufio.NewReader(conn).ReadString('\n') // comes when the body is read
+		if err != nil || !strings.Contains(answer, "100 Continue") {
+			t.Fatalf("got %q, %v", answer, err)
+		}
+		if _, err := io.WriteString(conn, "format: 1\n# and so on"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if more := threadsOf(t, g) - before; more >= uploads/2 {
+		t.Errorf("%d uploads that wait take %d threads", uploads, more)
+	}
+}
+
+func threadsOf(t *testing.T, g *gateway) int {
+	t.Helper()
+	threads, err := os.ReadDir(fmt.Sprintf("/proc/%d/task", g.process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return len(threads)
 }

@@ -114,7 +114,7 @@ const watcher = `document.addEventListener("securitypolicyviolation", (e) => ` +
 // open opens a tab that shows nothing yet. What it complains of fails the test.
 func (b *chromium) open(t *testing.T, g *gateway) *tab {
 	t.Helper()
-	g.logs.wait(t, "certificate obtained successfully")
+	g.logs.wait(t, "certificate obtained successfully") // until then the handshake fails
 	ctx, leave := chromedp.NewContext(b.ctx, chromedp.WithNewBrowserContext())
 	p := &tab{ctx: ctx, site: "https://" + g.addr}
 	t.Cleanup(func() {

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/scopegate/scopegate/scopes/reading"
 	"github.com/scopegate/scopegate/store"
 )
 
@@ -31,6 +32,7 @@ func TestStatusOf(t *testing.T) {
 		{store.ErrUnreachable, http.StatusServiceUnavailable},
 		{store.ErrUncertain, http.StatusServiceUnavailable},
 		{store.ErrHeadMoved, http.StatusConflict},
+		{reading.ErrProcess, http.StatusServiceUnavailable},
 		{store.ErrForeign, http.StatusUnprocessableEntity},
 		{store.ErrNewer, http.StatusUnprocessableEntity},
 		{store.ErrNoLog, http.StatusConflict},

@@ -11,7 +11,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"github.com/scopegate/scopegate/priority"
 	"github.com/scopegate/scopegate/scopes"
 	"github.com/scopegate/scopegate/scopes/reading"
 	"github.com/scopegate/scopegate/store"
@@ -247,7 +246,6 @@ func (w *watch) apply(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer priority.GiveWay()()
 	result, err := w.change(ctx, file, digest, again)
 	if err != nil {
 		return w.explainReview(err)
