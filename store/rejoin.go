@@ -27,6 +27,10 @@ const manyRecords = 2_000_000
 // under it.
 const downloadTries = 3
 
+// contributeTries is how often a node that was overtaken joins anew with what has changed
+// since, before it begins again from all there is. Many nodes may join at once.
+const contributeTries = 20
+
 // errFilling: there is nothing to be had yet, and nothing to be done.
 var errFilling = errors.New("another node sends what it has, and this one waits for it")
 
@@ -50,12 +54,25 @@ func (r *replica) rejoin(ctx context.Context, pulled *Pulled, reason string) err
 	if err != nil {
 		return err
 	}
+	for range contributeTries {
+		if err := r.joinWith(ctx, got, reason); !errors.Is(err, ErrHeadMoved) {
+			return err
+		}
+		if isCurrent, err := r.refresh(ctx, got); !isCurrent {
+			return err
+		}
+	}
+	return nil // the next pull tells
+}
+
+// joinWith joins what was downloaded with what the node has.
+func (r *replica) joinWith(ctx context.Context, got *download, reason string) error {
 	var puts records
 	dropped := r.standing.Format != 0 && got.whole && got.head.Resets > r.standing.Resets
 	if got.whole && got.head.Resets < r.standing.Resets { // it is from before what was dropped on purpose
 		got = &download{head: got.head, records: make(records)}
 	}
-	err = r.store.view(func(read reader) error {
+	err := r.store.view(func(read reader) error {
 		local, err := read.allShared()
 		if err != nil || dropped {
 			return err
@@ -101,17 +118,35 @@ func (r *replica) download(ctx context.Context, pulled *Pulled) (*download, erro
 			}
 			continue
 		}
-		for _, changed := range since.Changed {
-			some.put(r.integrity, changed)
-		}
 		got = some
-		got.head = since.Head
-		got.whole = len(got.forged) == 0 && uint64(len(got.records)) == got.head.Count && r.integrity.holds(&got.head, got.sum)
-		if got.whole {
+		if got.take(r.integrity, since); got.whole {
 			return got, nil
 		}
 	}
 	return r.salvage(got)
+}
+
+// refresh brings a download up to what was changed since it was made, and reports whether
+// that could be told.
+func (r *replica) refresh(ctx context.Context, got *download) (isCurrent bool, err error) {
+	if !got.whole || got.head.Epoch == "" {
+		return false, nil
+	}
+	since, err := r.pull(ctx, got.head.Position)
+	if err != nil || since.Verdict != PullOK {
+		return false, err
+	}
+	got.take(r.integrity, since)
+	return got.whole, nil
+}
+
+// take adds what was changed since.
+func (d *download) take(n *integrity, since *Pulled) {
+	for _, changed := range since.Changed {
+		d.put(n, changed)
+	}
+	d.head = since.Head
+	d.whole = len(d.forged) == 0 && uint64(len(d.records)) == d.head.Count && n.holds(&d.head, d.sum)
 }
 
 // scan reads all records, and opens those that have come while it reads on.
@@ -199,7 +234,8 @@ func (r *replica) adopt(all records, i *installation) error {
 	return r.install(i)
 }
 
-// contribute gives the sequencer what it lacks, and adopts the result.
+// contribute gives the sequencer what it lacks, and adopts the result. The error is
+// [ErrHeadMoved] where somebody else was faster.
 func (r *replica) contribute(ctx context.Context, got *download, puts records, reason string) error {
 	all := maps.Clone(got.records)
 	for key, value := range puts {
@@ -243,10 +279,7 @@ func (r *replica) contribute(ctx context.Context, got *download, puts records, r
 	commit.Audit, _ = r.integrity.seal(auditKey(next.Epoch, next.Revision), noteEntries(r.store, next.Revision, note))
 	r.integrity.extend(&commit.Base, &next.Head, next.sum)
 	commit.Next = next.Head
-	switch err := r.sequencer.Commit(ctx, commit); {
-	case errors.Is(err, ErrHeadMoved): // somebody else was faster: the next pull tells
-		return nil
-	case err != nil:
+	if err := r.sequencer.Commit(ctx, commit); err != nil {
 		return err
 	}
 	return r.adopt(all, &installation{standing: next, note: note})
