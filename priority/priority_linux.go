@@ -11,8 +11,8 @@ import (
 )
 
 // longSlice is how long a thread asks to run without a break, in nanoseconds: the most that
-// Linux accepts (sched(7), sched_runtime). A thread that wakes up and
-// has a shorter slice goes first, and both get the same share of the processor.
+// Linux accepts (sched(7), sched_runtime). A thread that wakes up and has a shorter slice
+// goes first, and both get the same share of the processor.
 const longSlice = 100_000_000
 
 // niceStep is by how much the nice value of a process is raised: by 10 it gets about a tenth
@@ -28,8 +28,8 @@ var giving atomic.Int32 // that many do now
 
 // GiveWay lets all threads that wake up go before the goroutine that calls it, until that
 // goroutine calls done. It gets as much of the processor as before, and has a thread of its
-// own: it should compute, and wait for nothing that may take long. Goroutines
-// that it starts do not give way. Linux before 6.12 takes no notice.
+// own: it should compute, and wait for nothing that may take long. Goroutines that it starts
+// do not give way. Linux before 6.12 takes no notice.
 //
 // Where maxGiving goroutines give way already, it does nothing: threads are not without end.
 func GiveWay() (done func()) {

@@ -64,8 +64,8 @@ func serve(in io.Reader, out io.Writer, complaints io.Writer) int {
 // errNotStarted is why nothing was read: no process could be started, or none that reads.
 var errNotStarted = errors.New("the process could not be started")
 
-// readApart has files read by another process of a program, which gets nothing of the
-// environment, which may have secrets, and is ended after some time.
+// readApart has files read by another process of a program. It gets nothing of the
+// environment, where secrets may be, and is ended after some time.
 func readApart(ctx context.Context, program string, most time.Duration, sources []scopes.Source, o Options) (*scopes.File, error) {
 	if program == "" {
 		return nil, errNotStarted
