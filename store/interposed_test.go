@@ -21,15 +21,15 @@ type interposed struct {
 func interpose(tb testing.TB, m *memorySequencer) (*Store, *interposed) {
 	tb.Helper()
 	n := &interposed{memoryNode: m.node()}
-	return openBehind(tb, n, n.memoryNode), n
+	return openBehind(tb, newPath(tb), n, n.memoryNode), n
 }
 
 // openBehind opens a store that follows the others through a sequencer around a node's own.
-func openBehind(tb testing.TB, around Sequencer, n *memoryNode) *Store {
+func openBehind(tb testing.TB, path string, around Sequencer, n *memoryNode) *Store {
 	tb.Helper()
 	o := clusterOptions(n)
 	o.Cluster.Sequencer = around
-	return openStore(tb, newPath(tb), o)
+	return openStore(tb, path, o)
 }
 
 func (n *interposed) Commit(ctx context.Context, c *Commit) error {

@@ -27,10 +27,6 @@ const manyRecords = 2_000_000
 // under it.
 const downloadTries = 3
 
-// contributeTries is how often a node that was overtaken joins anew with what has changed
-// since, before it begins again from all there is. Many nodes may join at once.
-const contributeTries = 20
-
 // errFilling: there is nothing to be had yet, and nothing to be done.
 var errFilling = errors.New("another node sends what it has, and this one waits for it")
 
@@ -54,7 +50,7 @@ func (r *replica) rejoin(ctx context.Context, pulled *Pulled, reason string) err
 	if err != nil {
 		return err
 	}
-	for range contributeTries {
+	for range maxPulls { // many nodes may join at once; and a revocation here waits meanwhile
 		if err := r.joinWith(ctx, got, reason); !errors.Is(err, ErrHeadMoved) {
 			return err
 		}
@@ -62,7 +58,7 @@ func (r *replica) rejoin(ctx context.Context, pulled *Pulled, reason string) err
 			return err
 		}
 	}
-	return nil // the next pull tells
+	return errRestless
 }
 
 // joinWith joins what was downloaded with what the node has.

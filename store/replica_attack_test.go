@@ -239,7 +239,7 @@ func testGraceForSlowNode(t *testing.T, makeSlow func(*slow)) {
 	a, behind := joinNode(t, newPath(t), m)
 	ref, digest := makeToken(t, a, "sync")
 	n := &slow{memoryNode: m.node(), begun: make(chan struct{}), goOn: make(chan struct{})}
-	b := openBehind(t, n, n.memoryNode)
+	b := openBehind(t, newPath(t), n, n.memoryNode)
 	eventually(t, b, "the token", func() bool { return grants(b, digest) })
 	behind.set(func() { behind.down = true })
 	if _, err := b.Deactivate(context.Background(), tester, ref); err != nil {

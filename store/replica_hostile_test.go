@@ -94,7 +94,7 @@ func TestRevocationBesideARestlessSequencer(t *testing.T) {
 	t.Parallel()
 	m := newMemorySequencer()
 	n := &restless{memoryNode: m.node()}
-	a := openBehind(t, n, n.memoryNode)
+	a := openBehind(t, newPath(t), n, n.memoryNode)
 	ref, digest := makeToken(t, a, "sync")
 	if err := a.lock(context.Background()); err != nil {
 		t.Fatal(err)
@@ -138,7 +138,7 @@ func TestRevocationWhoseHeadMoves(t *testing.T) {
 			t.Parallel()
 			m := newMemorySequencer()
 			n := &moving{memoryNode: m.node()}
-			a := openBehind(t, n, n.memoryNode)
+			a := openBehind(t, newPath(t), n, n.memoryNode)
 			b, _ := joinNode(t, newPath(t), m)
 			ref, digest := makeToken(t, a, "sync")
 			eventually(t, b, "the token", func() bool { return grants(b, digest) })
@@ -225,7 +225,7 @@ func TestEmptiedDuringDownload(t *testing.T) {
 	t.Parallel()
 	m := newMemorySequencer()
 	n := &emptied{memoryNode: m.node()}
-	a := openBehind(t, n, n.memoryNode)
+	a := openBehind(t, newPath(t), n, n.memoryNode)
 	b, bNode := joinNode(t, newPath(t), m)
 	_, digest := makeToken(t, a, "sync")
 	eventually(t, b, "the token", func() bool { return grants(b, digest) })
