@@ -18,7 +18,7 @@ SOAK_FUZZ_TIME  ?= 60s#     duration of each fuzz target
 
 # What ./caddy is made of: the sources, and what they embed.
 SOURCES = imports.go go.mod go.sum xcaddy.sh \
-	$(shell find caddymodule console limits notify priority proxy reports scopes store usage -type f ! -name '*_test.go' ! -path '*/testdata/*' 2>/dev/null)
+	$(shell find $(filter-out bench/ data/ docs/ testdata/,$(wildcard */)) -type f ! -name '*_test.go' ! -path '*/testdata/*' 2>/dev/null)
 
 TOOLS         := .tools
 GOLANGCI_LINT := $(TOOLS)/golangci-lint-$(GOLANGCI_LINT_VERSION)
