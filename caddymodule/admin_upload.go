@@ -49,16 +49,6 @@ type received struct {
 	credentials map[string]sentCredential
 }
 
-// isLarge reports whether it takes a while to go through the files.
-func (sent *received) isLarge() bool {
-	const large = 1 << 20
-	size := 0
-	for i := range sent.files {
-		size += len(sent.files[i].Data)
-	}
-	return size >= large
-}
-
 // sentCredential is a credential that a client has made for a new token.
 type sentCredential struct {
 	Digest   string `json:"digest"`
@@ -94,7 +84,7 @@ func receiveUpload(r *http.Request, known ...string) (*upload, error) {
 	if up.sent, err = receive(r, values.Get("name")); err != nil {
 		return nil, err
 	}
-	if up.sent.isLarge() {
+	if reading.IsLarge(up.sent.files, up.sent.documents) {
 		defer priority.GiveWay()()
 	}
 	up.name, up.digest = identify(up.sent)

@@ -77,14 +77,12 @@ func check(files []scopes.Source) checked {
 		Valid:    true,
 		APIs:     len(file.APIs),
 		Accounts: len(file.Accounts),
+		Tokens:   file.CountTokens(),
 		Tests:    len(file.Tests),
 		Warnings: warningsOf(file, nil),
 	}
 	for i := range file.APIs {
 		found.Operations += len(file.APIs[i].Operations)
-	}
-	for i := range file.Accounts {
-		found.Tokens += len(file.Accounts[i].Tokens)
 	}
 	return found
 }

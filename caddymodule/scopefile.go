@@ -23,11 +23,7 @@ func readScopes(ctx context.Context, sources []scopes.Source, o reading.Options)
 	if err != nil {
 		return nil, err
 	}
-	tokens := 0
-	for i := range file.Accounts {
-		tokens += len(file.Accounts[i].Tokens)
-	}
-	if tokens >= many {
+	if file.CountTokens() >= many {
 		runtime.GC()
 	}
 	return file, nil

@@ -30,6 +30,15 @@ type File struct {
 	others []string
 }
 
+// CountTokens returns how many tokens the file declares.
+func (f *File) CountTokens() int {
+	n := 0
+	for i := range f.Accounts {
+		n += len(f.Accounts[i].Tokens)
+	}
+	return n
+}
+
 // API is a named set of operations and the upstreams that serve it.
 type API struct {
 	Name        string

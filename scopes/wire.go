@@ -27,7 +27,7 @@ type encodedOwner struct {
 	Name, Owner string
 }
 
-// Encode writes the file for [Decode].
+// Encode writes the file for [DecodeFile].
 func (f *File) Encode(w io.Writer) error {
 	head := encodedFile{
 		Name: f.Name, Owner: f.Owner, APIs: f.APIs, Tests: f.Tests, Warnings: f.Warnings, Others: f.others, Accounts: len(f.Accounts),
@@ -43,9 +43,9 @@ func (f *File) Encode(w io.Writer) error {
 	return err
 }
 
-// Decode reads what [File.Encode] has written, by the same version of this package.
+// DecodeFile reads what [File.Encode] has written, by the same version of this package.
 // Whatever follows may be lost unless r is an [io.ByteReader].
-func Decode(r io.Reader) (*File, error) {
+func DecodeFile(r io.Reader) (*File, error) {
 	dec := gob.NewDecoder(r)
 	var head encodedFile
 	if err := dec.Decode(&head); err != nil {

@@ -95,7 +95,7 @@ func checkEncoding(t *testing.T, file *scopes.File) {
 		t.Fatal(err)
 	}
 	encoded := b.Bytes()
-	got, err := scopes.Decode(&b)
+	got, err := scopes.DecodeFile(&b)
 	if err != nil {
 		t.Fatalf("%s: %v", file.Name, err)
 	}
@@ -103,7 +103,7 @@ func checkEncoding(t *testing.T, file *scopes.File) {
 		t.Errorf("%s: got\n%#v\nwant\n%#v", file.Name, got, file)
 	}
 	for _, end := range []int{0, 1, len(encoded) / 2, len(encoded) - 1} {
-		if _, err := scopes.Decode(bytes.NewReader(encoded[:end])); !errors.Is(err, io.ErrUnexpectedEOF) {
+		if _, err := scopes.DecodeFile(bytes.NewReader(encoded[:end])); !errors.Is(err, io.ErrUnexpectedEOF) {
 			t.Errorf("%s: of %d bytes, the first %d: got %v, want %v", file.Name, len(encoded), end, err, io.ErrUnexpectedEOF)
 		}
 	}

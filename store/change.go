@@ -35,7 +35,7 @@ type change struct {
 	activations  []logLine
 	entries      []Entry
 	scratch      []byte            // what was encoded last
-	readBack     record            // the last token that was written, as it is read
+	readBack     record            // memory for a token that is read back as it was written
 	bulk         *bulk             // of a change that writes many tokens; nil: each is written at once
 	wrote        bool              // something that is not worth a revision
 	touched      map[string][]byte // shared records that are written, as they were before; nil for none

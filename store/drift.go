@@ -34,7 +34,7 @@ const (
 // do nothing, is not.
 func (s *Store) Drift(ctx context.Context, f *scopes.File) (*Drift, error) {
 	drift := new(Drift)
-	defer giveWay(tokensOf(f))()
+	defer giveWay(f.CountTokens())()
 	err := s.view(func(r reader) error {
 		d := &drifter{reader: r, cancelled: ctx.Err, file: f, drift: drift}
 		drift.Revision = r.state.revision

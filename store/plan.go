@@ -111,7 +111,7 @@ func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan,
 	if snapshot == nil {
 		return nil, s.failed()
 	}
-	tokens := tokensOf(f)
+	tokens := f.CountTokens()
 	running := s.work.begin("plan", tokens)
 	defer s.work.end(running)
 	defer giveWay(tokens)()
@@ -133,14 +133,6 @@ func (s *Store) Plan(ctx context.Context, f *scopes.File, o PlanOptions) (*Plan,
 		return nil, err
 	}
 	return plan, nil
-}
-
-func tokensOf(f *scopes.File) int {
-	n := 0
-	for i := range f.Accounts {
-		n += len(f.Accounts[i].Tokens)
-	}
-	return n
 }
 
 func credentialsOf(f *scopes.File) int {

@@ -53,9 +53,15 @@ func Files(sources []scopes.Source, o Options) (*scopes.File, error) {
 	return file, nil
 }
 
-// apartBytes is how large files and documents are, all together, that are read in a process
+// largeBytes is how large files and documents are, all together, that are read in a process
 // of their own. One of a MiB takes about as long as it takes to start a process.
-const apartBytes = 1 << 20
+const largeBytes = 1 << 20
+
+// IsLarge reports whether files are so large, with their documents, that whoever has other
+// work to do should leave them to [FilesApart].
+func IsLarge(sources []scopes.Source, documents map[string]Document) bool {
+	return sizeOf(sources, documents) >= largeBytes
+}
 
 // turn is held while files are read apart, which takes as much memory as they need: those
 // of one call after those of another.
@@ -67,7 +73,7 @@ var turn = make(chan struct{}, 1)
 //
 // The error is that of Files, that of the context once it ends, or wraps [ErrProcess].
 func FilesApart(ctx context.Context, sources []scopes.Source, o Options) (*scopes.File, error) {
-	if sizeOf(sources, o.Documents) < apartBytes {
+	if !IsLarge(sources, o.Documents) {
 		return Files(sources, o)
 	}
 	select {

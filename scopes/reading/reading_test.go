@@ -19,7 +19,7 @@ func ofSize(bytes int) []scopes.Source {
 // It makes no difference how large a file is, but for where it is read.
 func TestFilesApart(t *testing.T) {
 	t.Parallel()
-	for name, sources := range map[string][]scopes.Source{"small": ofSize(0), "large": ofSize(apartBytes)} {
+	for name, sources := range map[string][]scopes.Source{"small": ofSize(0), "large": ofSize(largeBytes)} {
 		want, err := Files(sources, Options{})
 		if err != nil {
 			t.Fatal(err)
@@ -36,7 +36,7 @@ func TestFilesApartCancelled(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	file, err := FilesApart(ctx, ofSize(apartBytes), Options{})
+	file, err := FilesApart(ctx, ofSize(largeBytes), Options{})
 	if !errors.Is(err, context.Canceled) || file != nil {
 		t.Errorf("got %v, %v, want %v", file, err, context.Canceled)
 	}

@@ -124,7 +124,7 @@ func receive(answered []byte) (*scopes.File, error) {
 	case told.Failure != "":
 		return nil, errors.New(told.Failure)
 	}
-	file, err := scopes.Decode(r)
+	file, err := scopes.DecodeFile(r)
 	if err != nil {
 		return nil, fmt.Errorf("%w: its answer cannot be read: %w", ErrProcess, err)
 	}
